@@ -1,0 +1,45 @@
+# NormBench: from papers and methods to verdicts.   snakemake all [--config tier=laptop papers=skipinit methods=my_norm]
+import sys
+
+sys.path.insert(0, workflow.basedir)
+from snakemake.exceptions import WorkflowError
+
+from normbench.errors import InputError
+from normbench.line import open_line
+from normbench.progress import start_display
+from normbench.summary import summary
+
+try:
+    line = open_line(config, main=workflow.is_main_process)
+except InputError as error:
+    raise WorkflowError(str(error))
+
+include: "workflows/data.smk"
+include: "workflows/runs.smk"
+include: "workflows/tables.smk"
+include: "workflows/report.smk"
+include: "workflows/publish.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        line.path("claims.csv"),
+        line.path("tables.done"),
+        line.path("figures.done"),
+        line.path("mlflow.done"),
+        line.path("report.html"),
+
+
+onstart:
+    start_display(line)
+
+
+onsuccess:
+    claims = line.folders.root / "claims.csv"
+    if claims.is_file():
+        print(summary(line.folders.root))
+
+
+onerror:
+    print("normbench: something failed, see above; what is done is kept, and the same command goes on from there", file=sys.stderr)

@@ -1,0 +1,105 @@
+"""Step time of NormBench's trainer over a bare PyTorch loop on the same model, data and optimizer.
+
+    python benchmarks/trainer_overhead.py [--rounds 15] [--steps 40]
+
+Rounds alternate, one thread; the figure is the median over rounds of the ratio of neighboring rounds.
+Writes build/benchmarks/trainer_overhead.json.
+"""
+
+import argparse
+import statistics
+import time
+from pathlib import Path
+
+import torch
+from torch.nn import functional as F
+
+from normbench import load_method
+from normbench.classification import mixer
+from normbench.files import write_json
+from normbench.models import build_model
+from normbench.recipe import Recipe
+from normbench.train import Training, fit
+
+MODELS = {
+    "wide_resnet 16 layers, width 8, 8x8": ({"family": "wide_resnet", "depth": 16, "width": 1, "base_width": 8}, 8),
+    "wide_resnet 100 layers, width 8, 8x8": ({"family": "wide_resnet", "depth": 100, "width": 1, "base_width": 8}, 8),
+    "resnet bottleneck 2x2x2, width 8, 32x32": ({"family": "resnet", "layers": [2, 2, 2], "block": "bottleneck", "width": 8}, 32),
+}
+BATCH = 64
+
+
+def build(spec: dict, side: int) -> torch.nn.Module:
+    torch.manual_seed(0)
+    method = load_method("batch_norm")
+    return build_model(spec, method, method.params(), num_classes=10, in_shape=(3, side, side))
+
+
+def batches(side: int):
+    generator = torch.Generator().manual_seed(0)
+    data = [(torch.randn(BATCH, 3, side, side, generator=generator), torch.randint(10, (BATCH,), generator=generator)) for _ in range(4)]
+    while True:
+        yield from data
+
+
+def bare(spec: dict, side: int, steps: int) -> float:
+    """Seconds a step of the loop that a tutorial would write, with the loss read each step."""
+    model, source = build(spec, side), batches(side)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+    model.train()
+    began = time.perf_counter()
+    for _ in range(steps):
+        x, y = next(source)
+        loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        loss.item()
+    return (time.perf_counter() - began) / steps
+
+
+def ours(spec: dict, side: int, steps: int) -> float:
+    recipe = Recipe(steps=steps, batch_size=BATCH, lr=0.01)
+    trained = fit(
+        Training(
+            model=build(spec, side),
+            recipe=recipe,
+            device=torch.device("cpu"),
+            total_steps=steps,
+            epoch_steps=steps,
+            batches=lambda start: batches(side),
+            evaluate=lambda network: {},
+            mix=mixer(recipe, 0),
+        )
+    )
+    return trained.seconds / steps
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--steps", type=int, default=40)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    results = {}
+    for name, (spec, side) in MODELS.items():
+        bare(spec, side, 5), ours(spec, side, 5)
+        pairs = []
+        for turn in range(args.rounds):
+            first = bare(spec, side, args.steps) if turn % 2 else None
+            mine = ours(spec, side, args.steps)
+            pairs.append((mine, first or bare(spec, side, args.steps)))
+        ratios = [a / b for a, b in pairs]
+        results[name] = {
+            "ratio": statistics.median(ratios),
+            "ratios": sorted(ratios),
+            "ours_ms": 1e3 * statistics.median(a for a, _ in pairs),
+            "bare_ms": 1e3 * statistics.median(b for _, b in pairs),
+        }
+        r = results[name]
+        print(f"{name}: {r['ratio']:.3f} (ours {r['ours_ms']:.1f} ms, bare {r['bare_ms']:.1f} ms a step)", flush=True)
+    write_json(Path("build/benchmarks/trainer_overhead.json"), results)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""Files that are there whole or not at all."""
+
+import contextlib
+import errno
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from normbench.errors import InputError
+
+
+@contextlib.contextmanager
+def whole_file(path: Path, mode: str = "wb") -> Iterator[IO]:
+    """A file that appears under `path` only when all of it is on the disk; a full disk leaves the old one."""
+    name = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, mode, encoding=None if "b" in mode else "utf-8", newline=None if "b" in mode else "") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException as error:
+        if name is not None:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name)
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            raise InputError(f"{path}: the disk is full; free some space and run the same command again, it goes on from here") from error
+        raise
+
+
+def write_json(path: Path, data: Any) -> None:
+    with whole_file(path, "w") as file:
+        json.dump(data, file, indent=1, sort_keys=True, allow_nan=False)
+        file.write("\n")
+
+
+def write_if_changed(path: Path, text: str) -> bool:
+    """Write `text` unless it is there already, so that what depends on the file runs again only for a reason."""
+    if path.is_file() and path.read_text(encoding="utf-8") == text:
+        return False
+    with whole_file(path, "w") as file:
+        file.write(text)
+    return True

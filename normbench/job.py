@@ -1,0 +1,174 @@
+"""One job: a process that trains the runs of some arms, one after the other, and leaves a record of each.
+
+    python -m normbench.job --root build/quick --data build/data --job <job>
+
+What is complete is skipped, what was interrupted goes on from its checkpoint, and one arm's mistake
+does not keep the others from running: the exit code is 1 at the end, with one sentence each.
+"""
+
+import argparse
+import contextlib
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from normbench.checkpoint import Checkpoints
+from normbench.errors import InputError
+from normbench.files import whole_file, write_json
+from normbench.line import Folders, arm_digest, read_content
+from normbench.methods import read_method
+from normbench.progress import Reporter
+from normbench.records import Record, is_current, sha256, write_record
+from normbench.running import Context, Result
+from normbench.schema import ROOT
+from normbench.spec import arm_from, digest
+from normbench.tasks import load_adapter
+from normbench.tiers import read_tier
+from normbench.train import Interrupted
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--root", type=Path, required=True, help="build/<tier>")
+    parser.add_argument("--data", type=Path, required=True, help="the folder of datasets")
+    parser.add_argument("--job", required=True)
+    args = parser.parse_args()
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # a guard for debugging, at a fifth of a small network's time
+    folders = Folders(args.root.parent, args.root.name)
+    try:
+        arms = read_content(folders.job(args.job))["arms"]
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    failed = False
+    with Reporter(folders.root / "progress" / f"{args.job}.json") as reporter:
+        for arm in arms:
+            try:
+                train_arm(folders, args.data, arm, reporter)
+            except Interrupted:
+                print(f"{arm}: told to stop; the checkpoint is written, the next `snakemake all` goes on from it", file=sys.stderr)
+                return 143
+            except InputError as error:
+                failed = True
+                print(f"error: {error}", file=sys.stderr)
+            except Exception:  # a fault of ours or of a method: the other arms still count
+                failed = True
+                print(f"error: {arm} stopped with a fault:\n{traceback.format_exc()}", file=sys.stderr)
+    if not failed:
+        write_json(folders.root / "jobs" / f"{args.job}.done", {"job": args.job, "arms": arms})
+    return int(failed)
+
+
+def train_arm(folders: Folders, data: Path, arm: str, reporter: Reporter) -> None:
+    """All seeds of an arm, then its index."""
+    content = read_content(folders.arm(arm))
+    records = {}
+    for seed in content["seeds"]:
+        run = f"{arm}-s{seed}"
+        if not is_current(folders.record(run), content["spec"], content["code"]):
+            train_run(folders, data, content, seed, reporter)
+        path = folders.record(run)
+        records[run] = {"bytes": path.stat().st_size, "sha256": sha256(path)}
+    write_json(folders.index(arm), {"arm": arm, "content": arm_digest(content), "records": records})
+
+
+def train_run(folders: Folders, data: Path, content: dict[str, Any], seed: int, reporter: Reporter) -> None:
+    """One run from its spec to its record."""
+    spec = arm_from(content["spec"])
+    run = f"{content['arm']}-s{seed}"
+    tier = read_tier(folders.tier)
+    checkpoints = Checkpoints(folders.checkpoint(run), digest({"spec": content["spec"], "code": content["code"]}), tier.checkpoint_seconds)
+    context = Context(
+        device=torch.device("cuda" if torch.cuda.is_available() else "cpu"),
+        data=data,
+        checkpoints=checkpoints,
+        norms=_recorded_norms(folders, spec.source, seed),
+        progress=lambda step, total, loss: reporter.step(run, step, total, loss),
+    )
+    if context.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    began = time.perf_counter()
+    result = load_adapter(spec.task).run(spec, seed, context)
+    seconds = time.perf_counter() - began
+    if result.trained.norms:
+        with whole_file(folders.norms(run)) as file:
+            np.savez(file, **result.trained.norms)
+    write_record(_record(folders.tier, content, seed, result, context.device, seconds), folders.record(run))
+    checkpoints.remove()
+    reporter.finished(run, result.trained.status)
+
+
+def _record(tier: str, content: dict[str, Any], seed: int, result: Result, device: torch.device, seconds: float) -> Record:
+    trained, method = result.trained, content["spec"]["method"]
+    return Record(
+        run=f"{content['arm']}-s{seed}",
+        arm=content["arm"],
+        seed=seed,
+        tier=tier,
+        spec=content["spec"],
+        status=trained.status,
+        step=trained.step,
+        cause=trained.cause,
+        metrics=result.metrics,
+        curves=trained.curves,
+        probes=[row for row in result.probes if np.isfinite(row["value"])],
+        sites=result.sites,
+        n_parameters=result.n_parameters,
+        seconds=round(seconds, 3),
+        step_seconds=round(trained.step_seconds, 3),
+        peak_memory_bytes=_peak_memory(device),
+        code=content["code"],
+        method_sha256=read_method(method).sha256,
+        data_sha256=result.data_sha256,
+        git_commit=_git_commit(),
+        torch=torch.__version__,
+        device=torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        machine={"node": platform.node(), "cpu": platform.machine(), "cores": os.cpu_count(), "python": platform.python_version()},
+    )
+
+
+def _recorded_norms(folders: Folders, source: str | None, seed: int) -> dict[str, np.ndarray] | None:
+    """The norms that the same seed of another arm recorded."""
+    if source is None:
+        return None
+    path = folders.norms(f"{source}-s{seed}")
+    if not path.is_file():
+        raise InputError(
+            f"{path}: the weight norms of {source} seed {seed} are not there (that run diverged or was not trained), "
+            "and this run needs them"
+        )
+    with np.load(path, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
+
+
+def _peak_memory(device: torch.device) -> int:
+    """Bytes: of the GPU for this run, of the process so far on a CPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _git_commit() -> str:
+    """The commit that is checked out, with "+" where files differ from it; "" outside a repository."""
+    with contextlib.suppress(OSError, subprocess.CalledProcessError):
+        head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+        changed = subprocess.run(
+            ["git", "status", "--porcelain", "-uno"], cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout.strip()
+        return head + ("+" if changed else "")
+    return ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

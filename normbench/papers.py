@@ -1,0 +1,255 @@
+"""Papers are files: papers/<key>.yaml with arms, tables, claims and questions; papers/reported.csv has the published numbers."""
+
+import csv
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from normbench.errors import InputError, unknown
+from normbench.schema import ROOT, Strict, read
+
+PAPERS = ROOT / "papers"
+TIERS = ("tiny", "quick", "laptop", "gpu", "paper")
+RANK = {"tiny": 0, "quick": 0, "laptop": 1, "gpu": 2, "paper": 3}  # tiny runs what quick runs, to try the line out: it shows nothing
+Tier = Literal["tiny", "quick", "laptop", "gpu", "paper"]
+TESTS = Literal[
+    "better",
+    "not_worse",
+    "within",
+    "trainable",
+    "untrainable",
+    "constant",
+    "growth",
+    "monotone",
+    "correlated",
+    "equal",
+    "reproduces",
+    "figure",
+]
+Take = Literal["best", "best_lr", "stable_lr"]
+
+
+class Arm(Strict):
+    """One experiment at the paper's scale, but for its seeds. A tier maps it to what it affords.
+
+    model: a name of the task's models, or {use: name, argument: value}. params: of the method.
+    recipe: a name of the task's recipes. set: recipe fields that this arm changes.
+    over: a sweep, {lr: [..], batch_size: [..]} or {params.group_size: [..]} or {model.depth: [..]}: one run for each combination.
+    norms_from: the arm whose recorded weight norms this one uses (norm_control).
+    note: what a reader of a table must know of this arm (another learning rate than its baseline's, say).
+    """
+
+    task: str = "imagenet"
+    dataset: str
+    model: str | dict[str, Any]
+    method: str
+    params: dict[str, Any] = {}
+    recipe: str
+    set: dict[str, Any] = {}
+    over: dict[str, list[Any]] = {}
+    norms_from: str | None = None
+    note: str = ""
+
+
+class Operand(Strict):
+    """What a test compares: an arm, or from a sweep the point `at` and what to `take` over the rest of it.
+
+    take: best (the runs at the swept value with the best mean), best_lr (each seed's best learning rate),
+    stable_lr (each seed's largest learning rate that trains).
+    """
+
+    arm: str
+    at: dict[str, Any] = {}
+    take: Take | None = None
+
+
+class Test(Strict):
+    """One test out of the closed list, with its operands. A claim of several has to pass them all.
+
+    control: for untrainable, an arm that has to train in the same budget for the failure to mean anything.
+    """
+
+    test: TESTS
+    metric: str | None = None
+    arm: str | Operand | None = None
+    a: str | Operand | None = None
+    b: str | Operand | None = None
+    control: str | Operand | None = None
+    arms: list[str | Operand] = []
+    by: float | None = Field(None, ge=0)
+    margin: float | None = Field(None, ge=0)
+    ratio: float | None = Field(None, gt=1)
+    exponent: float | None = None
+    tolerance: float | None = Field(None, ge=0)
+    form: Literal["power", "exponential"] = "power"
+    direction: Literal["rising", "falling"] | None = None
+    sign: Literal["positive", "negative"] | None = None
+    at_least: float | None = None
+    rtol: float | None = None
+    quantity: str | None = None
+    along: str | None = None
+    x: str | None = None
+    y: str | None = None
+    reported: dict[str, str] | None = None
+    paired: bool = False
+
+    @model_validator(mode="after")
+    def _operands(self) -> "Test":
+        needs = {
+            "better": ("a", "b"),
+            "not_worse": ("a", "b", "margin"),
+            "within": ("a", "b", "margin"),
+            "trainable": ("arm", "margin"),
+            "untrainable": ("arm", "margin", "control"),
+            "constant": ("arm", "quantity", "ratio"),
+            "growth": ("arm", "exponent", "tolerance"),
+            "monotone": ("direction",),
+            "reproduces": ("arm", "reported", "tolerance"),
+            "correlated": ("x", "y", "sign"),
+            "equal": ("rtol",),
+            "figure": ("arms",),
+        }[self.test]
+        for key in needs:
+            if getattr(self, key) in (None, []):
+                raise ValueError(f"{self.test} needs {key!r}")
+        return self
+
+    def operands(self) -> list[Operand]:
+        """All arms that the test reads."""
+        given = [self.arm, self.a, self.b, self.control, *self.arms]
+        return [Operand(arm=o) if isinstance(o, str) else o for o in given if o is not None]
+
+
+class Claim(Strict):
+    """One entry of the ledger. `from` is the lowest tier that can afford it; `reason` says why the margin is what it is."""
+
+    id: str
+    kind: Literal["claim", "question"]
+    measured: str
+    task: str
+    says: str
+    source: str
+    start: Tier = Field("quick", alias="from")
+    metric: str | None = None
+    tests: list[Test] = []
+    reason: str = ""
+
+
+class Column(Strict):
+    title: str
+    metric: str | None = None
+    reported: dict[str, str] = {}
+
+
+class Row(Strict):
+    """arms: {column: arm}; reported: coordinates in papers/reported.csv, completed by the table's and the column's."""
+
+    title: str
+    arms: dict[str, str] = {}
+    reported: dict[str, str] = {}
+
+
+class Table(Strict):
+    """One table of the paper. `guests`: the row whose arms a method that no paper names is put into."""
+
+    id: str
+    title: str
+    start: Tier = Field("quick", alias="from")
+    metric: str
+    reported: dict[str, str] = {}
+    columns: dict[str, Column]
+    rows: dict[str, Row]
+    guests: str | None = None
+    note: str = ""
+
+
+class Paper(Strict):
+    """papers/<key>.yaml."""
+
+    key: str
+    title: str
+    venue: str
+    arxiv: str | None = None
+    reviews: str
+    arms: dict[str, Arm] = {}
+    tables: list[Table] = []
+    claims: list[Claim]
+
+    @model_validator(mode="after")
+    def _names(self) -> "Paper":
+        for claim in self.claims:
+            for test in claim.tests:
+                for operand in test.operands():
+                    self._known(f"claims.{claim.id}", operand.arm)
+        for table in self.tables:
+            if table.guests is not None and table.guests not in table.rows:
+                raise unknown(f"papers/{self.key}.yaml: tables.{table.id}.guests", "row", table.guests, table.rows)
+            for name, row in table.rows.items():
+                for column, arm in row.arms.items():
+                    if column not in table.columns:
+                        raise unknown(f"papers/{self.key}.yaml: tables.{table.id}.rows.{name}", "column", column, table.columns)
+                    self._known(f"tables.{table.id}.rows.{name}", arm)
+        for name, arm in self.arms.items():
+            if arm.norms_from is not None:
+                self._known(f"arms.{name}.norms_from", arm.norms_from)
+        ids = [c.id for c in self.claims] + [t.id for t in self.tables]
+        for id_ in ids:
+            if ids.count(id_) > 1:
+                raise InputError(f"papers/{self.key}.yaml: the id {id_!r} stands twice")
+        return self
+
+    def _known(self, where: str, arm: str) -> None:
+        if arm not in self.arms:
+            raise unknown(f"papers/{self.key}.yaml: {where}", "arm", arm, self.arms)
+
+
+@cache
+def paper_keys(folder: Path = PAPERS) -> list[str]:
+    """The papers that exist."""
+    return sorted(p.stem for p in folder.glob("*.yaml"))
+
+
+@cache
+def read_paper(key: str, folder: Path = PAPERS) -> Paper:
+    """papers/<key>.yaml, checked; every name in it resolves."""
+    if key not in paper_keys(folder):
+        raise unknown("papers/", "paper", key, paper_keys(folder))
+    paper = read(Paper, folder / f"{key}.yaml")
+    if paper.key != key:
+        raise InputError(f"papers/{key}.yaml: key is {paper.key!r}; it must be the file's name, {key!r}")
+    return paper
+
+
+@cache
+def reported_numbers(folder: Path = PAPERS) -> dict[tuple[str, str, str, str, str], dict[str, str]]:
+    """papers/reported.csv by (paper, table, setting, method, metric)."""
+    with open(folder / "reported.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {(r["paper"], r["table"], r["setting"], r["method"], r["metric"]): r for r in rows}
+
+
+def reported_number(paper: str, where: dict[str, str], place: str) -> dict[str, str] | None:
+    """The published number at the coordinates `where`, None where they are incomplete; a wrong coordinate is an InputError."""
+    parts = ("table", "setting", "method", "metric")
+    if not all(where.get(p) for p in parts):
+        return None
+    source = where.get("paper", paper)
+    key = (source, *(where[p] for p in parts))
+    numbers = reported_numbers()
+    if key not in numbers:
+        raise unknown(
+            f"{place}: reported", "number of papers/reported.csv", " / ".join(key), [" / ".join(k) for k in numbers if k[0] == source]
+        )
+    return numbers[key]
+
+
+def claim_place(paper: Paper, claim: Claim) -> str:
+    """Where a claim stands, for messages."""
+    return f"papers/{paper.key}.yaml: claims.{claim.id}"
+
+
+def reached(start: str, tier: str) -> bool:
+    """Whether `tier` affords what starts at `start`."""
+    return RANK[start] <= RANK[tier]

@@ -1,0 +1,157 @@
+"""From papers and a tier to runs: what is to be trained, who asked for it, and in which jobs. Torch-free."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from normbench.cost import expected_seconds
+from normbench.errors import unknown
+from normbench.methods import method_names
+from normbench.papers import Arm, Claim, Paper, Table, paper_keys, reached, read_paper
+from normbench.spec import ArmSpec
+from normbench.tasks import task_names
+from normbench.tiers import GUEST, TierFile, as_guest, check_overrides, points, read_tier, with_norms_from
+
+SHORT_JOB = 10.0  # seconds, as short as a job may get for the sake of an even end
+
+Point = tuple[dict[str, Any], str]  # swept values, arm id
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What the user asked for on the command line; empty means all."""
+
+    papers: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ()
+
+
+@dataclass
+class Plan:
+    """All runs of a tier.
+
+    arms: id -> spec. points: (paper, arm name) -> its points. selected: the ids to train now.
+    guests: methods that stand in tables beside the paper's own rows. papers: those selected, whole.
+    """
+
+    tier: TierFile
+    papers: dict[str, Paper]
+    guests: list[str]
+    arms: dict[str, ArmSpec] = field(default_factory=dict)
+    points: dict[tuple[str, str], list[Point]] = field(default_factory=dict)
+    selected: list[str] = field(default_factory=list)
+
+    def runs(self) -> int:
+        return len(self.selected) * len(self.tier.seeds)
+
+    def seconds(self, arm_id: str) -> float:
+        """Expected training seconds of an arm, all seeds, on the tier's machine."""
+        return expected_seconds(self.arms[arm_id], self.tier.machine) * len(self.tier.seeds)
+
+
+def make_plan(tier_name: str, selection: Selection = Selection()) -> Plan:
+    """The plan of a tier; every mistake in papers, tiers, methods and the selection is found here."""
+    tier = read_tier(tier_name)
+    _check_selection(selection)
+    every = {key: read_paper(key) for key in paper_keys()}
+    papers = {key: every[key] for key in selection.papers or every}
+    named = {arm.method for paper in every.values() for arm in paper.arms.values()}
+    guests = sorted((set(method_names()) - named) | set(selection.methods))
+    plan = Plan(tier, papers, guests)
+    for key, paper in papers.items():
+        check_overrides(tier, key, paper.arms)
+        for name, arm in wanted_arms(plan, paper).items():
+            _add(plan, key, name, arm, paper)
+    plan.selected = [a for a in plan.arms if _is_selected(plan.arms[a], selection)]
+    sources = dict.fromkeys(plan.arms[a].source for a in plan.selected)
+    plan.selected += [s for s in sources if s and s not in plan.selected]
+    return plan
+
+
+def wanted_arms(plan: Plan, paper: Paper) -> dict[str, Arm]:
+    """The arms that the paper's claims and tables need at this tier, guests' included."""
+    wanted: dict[str, Arm] = {}
+    for claim in paper.claims:
+        if claim_runs_at(claim, plan.tier.tier):
+            wanted |= {o.arm: paper.arms[o.arm] for test in claim.tests for o in test.operands()}
+    for table in paper.tables:
+        if reached(table.start, plan.tier.tier):
+            wanted |= {arm: paper.arms[arm] for row in table.rows.values() for arm in row.arms.values()}
+            wanted |= guest_arms(plan, paper, table)
+    for arm in list(wanted.values()):
+        if arm.norms_from:
+            wanted[arm.norms_from] = paper.arms[arm.norms_from]
+    return wanted
+
+
+def guest_arms(plan: Plan, paper: Paper, table: Table) -> dict[str, Arm]:
+    """Arms of the table's guest row with each guest in the method's place, named arm@guest."""
+    if table.guests is None:
+        return {}
+    present = {paper.arms[arm].method for row in table.rows.values() for arm in row.arms.values()}
+    row = table.rows[table.guests]
+    return {
+        guest_arm_name(arm, guest): as_guest(paper.arms[arm], guest)
+        for guest in plan.guests
+        if guest not in present
+        for arm in row.arms.values()
+    }
+
+
+def guest_arm_name(arm: str, guest: str) -> str:
+    return f"{arm}{GUEST}{guest}"
+
+
+def claim_runs_at(claim: Claim, tier: str) -> bool:
+    return reached(claim.start, tier) and claim.task in task_names()
+
+
+def _add(plan: Plan, paper_key: str, name: str, arm: Arm, paper: Paper) -> None:
+    if (paper_key, name) in plan.points or arm.task not in task_names():
+        return
+    result: list[Point] = []
+    for point, spec in points(paper_key, name, arm, plan.tier):
+        if arm.norms_from:
+            _, source = points(paper_key, arm.norms_from, paper.arms[arm.norms_from], plan.tier)[0]
+            spec = with_norms_from(spec, source)
+        plan.arms[spec.id] = spec
+        result.append((point, spec.id))
+    plan.points[paper_key, name] = result
+
+
+def _is_selected(spec: ArmSpec, selection: Selection) -> bool:
+    in_task = not selection.tasks or spec.task in selection.tasks
+    return in_task and (not selection.methods or spec.method in selection.methods)
+
+
+def _check_selection(selection: Selection) -> None:
+    for what, given, known in (
+        ("paper", selection.papers, paper_keys()),
+        ("task", selection.tasks, task_names()),
+        ("method", selection.methods, method_names()),
+    ):
+        for name in given:
+            if name not in known:
+                raise unknown(f"config: {what}s", what, name, known)
+
+
+def jobs(plan: Plan, wanted: list[str]) -> list[list[str]]:
+    """Arms put together into processes of about `job_seconds`, so that imports are paid once; arms that need another's norms come later.
+
+    Deterministic in the plan. Long arms come first and jobs get smaller toward the end, so that all cores finish together.
+    """
+    result: list[list[str]] = []
+    for depends in (False, True):
+        level = [a for a in wanted if bool(plan.arms[a].source) == depends]
+        left = sum(plan.seconds(a) for a in level)
+        open_job: dict[str, tuple[list[str], float]] = {}
+        for arm in sorted(level, key=lambda a: (-plan.seconds(a), a)):
+            task = plan.arms[arm].task
+            job, seconds = open_job.get(task, ([], 0.0))
+            if not job:
+                result.append(job)
+            job.append(arm)
+            seconds += plan.seconds(arm)
+            left -= plan.seconds(arm)
+            full = seconds >= min(plan.tier.job_seconds, max(SHORT_JOB, left / 4))
+            open_job[task] = ([], 0.0) if full else (job, seconds)
+    return result

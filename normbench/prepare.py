@@ -1,0 +1,34 @@
+"""Make an embedded dataset or check the user's.
+
+python -m normbench.prepare --data build/data --dataset digits32 --ready build/ready/digits32.json
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from normbench.errors import InputError, unknown
+from normbench.files import write_json
+from normbench.tasks import load_adapter, read_task, task_names
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--dataset", required=True)
+    parser.add_argument("--ready", type=Path, required=True)
+    args = parser.parse_args()
+    try:
+        tasks = {dataset: name for name in task_names() for dataset in read_task(name).datasets}
+        if args.dataset not in tasks:
+            raise unknown("--dataset", "dataset", args.dataset, tasks)
+        data_sha256 = load_adapter(tasks[args.dataset]).prepare(args.dataset, args.data)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    write_json(args.ready, {"dataset": args.dataset, "data": str(args.data), "data_sha256": data_sha256})
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

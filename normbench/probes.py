@@ -1,0 +1,83 @@
+"""What a network's signal does, layer by layer, on one batch: read by hooks, without changing the model."""
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+Probe = dict  # one row: layer, k, depth, quantity, value
+
+
+@torch.no_grad()
+def signal_probes(model: nn.Module, batch: Tensor, when: str) -> list[Probe]:
+    """Variance of each block's output and share of dead units of each rectifier, in training mode.
+
+    batch: inputs (N, ...). when: "init" or "end"; quantities are variance_<when> and dead_fraction_<when>.
+    A unit (channel) is dead when its activation is zero on the whole batch.
+    """
+    rows: list[Probe] = []
+
+    def note(placed, quantity):
+        def hook(module, inputs, output):
+            if quantity == "variance":
+                value = float(output.double().var(correction=0))
+            else:
+                dims = [d for d in range(output.ndim) if d != placed.site.channel_dim % output.ndim]
+                value = float((output == 0).all(dim=dims).double().mean())
+            rows.append(_row(placed.site, f"{quantity}_{when}", value))
+
+        return hook
+
+    handles = []
+    for placed in model.sites:
+        if placed.module is not None and placed.site.kind == "join":
+            handles.append(placed.module.register_forward_hook(note(placed, "variance")))
+        elif placed.module is not None and placed.site.kind == "activation":
+            handles.append(placed.module.register_forward_hook(note(placed, "dead_fraction")))
+    try:
+        with untouched(model):
+            model.train()
+            model(batch)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return rows
+
+
+def join_probes(model: nn.Module) -> list[Probe]:
+    """The learned multipliers of each join: mean and largest absolute value of its parameters."""
+    rows = []
+    for placed in model.sites:
+        if placed.site.kind != "join" or placed.module is None:
+            continue
+        values = [p.detach().double().flatten() for p in placed.module.parameters()]
+        if values:
+            flat = torch.cat(values)
+            rows.append(_row(placed.site, "join_parameter_mean", float(flat.mean())))
+            rows.append(_row(placed.site, "join_parameter_max", float(flat.abs().max())))
+    return rows
+
+
+def dead_fraction(rows: list[Probe], when: str) -> float | None:
+    """The share of dead units over all rectifiers, None where there is none; each layer counts by its mean."""
+    values = [row["value"] for row in rows if row["quantity"] == f"dead_fraction_{when}"]
+    return sum(values) / len(values) if values else None
+
+
+@contextlib.contextmanager
+def untouched(model: nn.Module) -> Iterator[None]:
+    """Whatever runs inside leaves buffers, mode and random generators as they were."""
+    buffers = {name: b.clone() for name, b in model.named_buffers()}
+    modes = {m: m.training for m in model.modules()}
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else []
+    with torch.random.fork_rng(devices=list(devices)):
+        yield
+    for name, b in model.named_buffers():
+        b.copy_(buffers[name])
+    for module, mode in modes.items():
+        module.training = mode
+
+
+def _row(site, quantity: str, value: float) -> Probe:
+    return {"layer": site.name, "k": site.k, "depth": site.depth, "quantity": quantity, "value": value}

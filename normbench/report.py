@@ -1,0 +1,47 @@
+"""The page to read:  python -m normbench.report --root build/quick --output build/quick/report.html
+
+One file with everything in it: no script, no font, no picture from elsewhere. It needs the tier's claims.csv, parquet
+files and figures.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from normbench.errors import InputError
+from normbench.files import whole_file
+from normbench.measured import Measured
+from normbench.showing.page import content
+from normbench.showing.provenance import cost, provenance
+from normbench.summary import read_claims
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--root", type=Path, required=True)
+    parser.add_argument("--output", type=Path, required=True)
+    args = parser.parse_args()
+    try:
+        page = render(args.root)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    with whole_file(args.output, "w") as file:
+        file.write(page)
+    return 0
+
+
+def render(root: Path) -> str:
+    """The page of the tier at `root`."""
+    measured, claims = Measured.read(root), read_claims(root / "claims.csv")
+    environment = Environment(
+        loader=PackageLoader("normbench"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    template = environment.get_template("report.html.jinja")
+    return template.render(**content(root, measured, claims), origin=provenance(measured.runs), cost=cost(root, measured.runs))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,35 @@
+"""What a job and a task's adapter exchange."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from normbench.checkpoint import Checkpoints
+from normbench.train import Trained
+from normbench.weight_norms import Norms
+
+
+@dataclass
+class Context:
+    """Where a run happens: device, the folder of datasets, checkpoints, recorded norms, who is told of progress."""
+
+    device: torch.device
+    data: Path
+    checkpoints: Checkpoints | None = None
+    norms: Norms | None = None
+    progress: Callable[[int, int, float], None] | None = None
+
+
+@dataclass
+class Result:
+    """What an adapter's run() returns; the job makes the record of it."""
+
+    trained: Trained
+    metrics: dict[str, float] = field(default_factory=dict)
+    probes: list[dict[str, Any]] = field(default_factory=list)
+    sites: list[dict[str, Any]] = field(default_factory=list)
+    n_parameters: int = 0
+    data_sha256: str = ""

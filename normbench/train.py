@@ -1,0 +1,251 @@
+"""The step loop, once for all tasks: schedule, precision, clipping, divergence, curves, checkpoints, resume.
+
+The task brings the model, the batches and the evaluation; the loop knows no dataset and no method.
+"""
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from normbench.checkpoint import Checkpoints, set_rng_state
+from normbench.optimize import make_optimizer, set_lr
+from normbench.precision import Precision
+from normbench.recipe import Recipe
+from normbench.weight_norms import NormControl, Norms
+
+CURVE_POINTS = 50  # windows over which the training curves are averaged
+EXPLODED = 1e4  # nats: a training loss beyond this is a divergence, although it is still finite
+
+
+class Interrupted(Exception):
+    """The process was told to stop; the checkpoint is written."""
+
+
+@dataclass
+class Training:
+    """What the task hands to the loop.
+
+    batches(start): an endless iterator of (x, y) from step `start` on, the same whatever came before.
+    evaluate(model): metrics on held-out data. mix(x, y, step): inputs and a loss function of the logits
+    (mixup and label smoothing live there). progress(step, total, loss): called a few times a second.
+    epoch_steps: steps of an epoch. norms: recorded by another run, for norm control.
+    """
+
+    model: nn.Module
+    recipe: Recipe
+    device: torch.device
+    total_steps: int
+    epoch_steps: int
+    batches: Callable[[int], Iterator[tuple[Tensor, Tensor]]]
+    evaluate: Callable[[nn.Module], dict[str, float]]
+    mix: Callable[[Tensor, Tensor, int], tuple[Tensor, Callable[[Tensor], Tensor]]]
+    checkpoints: Checkpoints | None = None
+    progress: Callable[[int, int, float], None] | None = None
+    norms: Norms | None = None
+
+
+@dataclass
+class Trained:
+    """What came of it. status: finished or diverged, then with step and cause. curves: metric -> [(step, value)]."""
+
+    status: str = "finished"
+    step: int = 0
+    cause: str = ""
+    seconds: float = 0.0
+    step_seconds: float = 0.0
+    curves: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
+    norms: Norms = field(default_factory=dict)
+
+    def log(self, step: int, values: dict[str, float]) -> None:
+        for name, value in values.items():
+            if math.isfinite(value):
+                self.curves.setdefault(name, []).append((step, value))
+
+
+class Window:
+    """Loss and accuracy of the steps since the last point of the curve, kept on the device until read."""
+
+    def __init__(self, size: int, device: torch.device):
+        self.loss = torch.zeros(size, device=device)
+        self.right = torch.zeros(size, device=device)
+        self.filled = 0
+
+    def add(self, loss: Tensor, right: Tensor) -> None:
+        self.loss[self.filled], self.right[self.filled] = loss, right
+        self.filled += 1
+
+    def first_bad(self) -> tuple[int, float] | None:
+        """How many steps ago (0: the last) the loss first left the numbers that a training can have, and what it was."""
+        losses = self.loss[: self.filled]
+        bad = (~torch.isfinite(losses) | (losses > EXPLODED)).nonzero()
+        return (self.filled - 1 - int(bad[0]), float(losses[bad[0]])) if len(bad) else None
+
+    def state_dict(self) -> dict:
+        return {"loss": self.loss, "right": self.right, "filled": self.filled}
+
+    def load_state_dict(self, state: dict) -> None:
+        self.loss, self.right, self.filled = state["loss"], state["right"], state["filled"]
+
+
+def fit(job: Training) -> Trained:
+    """Train `job.model` in place. Raises Interrupted after SIGTERM, with the checkpoint written."""
+    return _Loop(job).run()
+
+
+class _Loop:
+    def __init__(self, job: Training):
+        self.job, self.recipe, self.total = job, job.recipe, job.total_steps
+        every = job.recipe.norm_every or job.epoch_steps
+        self.control = NormControl(job.model, job.recipe, every, self.total, job.norms)
+        self.optimizer = make_optimizer(job.model, job.recipe, self.control.scheduled_ids())
+        self.precision = Precision(job.recipe.precision, job.device)
+        self.window_size = max(1, math.ceil(self.total / CURVE_POINTS))
+        # A loss read every step would make a GPU wait; on a CPU it costs nothing and stops a diverged run at once.
+        self.check_every = 1 if job.device.type == "cpu" else min(20, self.window_size)
+        self.eval_steps = {max(1, round(self.total * (i + 1) / job.recipe.evaluations)) for i in range(job.recipe.evaluations)}
+        self.network = torch.compile(job.model) if job.recipe.compile else job.model
+        self.parameters = [p for p in job.model.parameters() if p.requires_grad]
+        self.kernels = [p for p in self.parameters if p.ndim > 2]
+        self.trained = Trained()
+        self.window = Window(self.window_size, job.device)
+        self.start = self._resume()
+
+    def run(self) -> Trained:
+        trained, job, window = self.trained, self.job, self.window
+        began, shown = time.perf_counter() - trained.seconds, 0.0
+        batches = job.batches(self.start)
+        self.network.train()
+        with _stop_signal() as stop:
+            for step in range(self.start, self.total):
+                tick, done = time.perf_counter(), step + 1
+                window.add(*self._step(step, *next(batches)))
+                last = done == self.total
+                if (done % self.check_every == 0 or window.filled == self.window_size or last) and (bad := window.first_bad()):
+                    return self._diverged(done - bad[0], bad[1], began)
+                now = time.perf_counter()
+                trained.step_seconds += now - tick
+                if job.progress and now - shown > 0.5:
+                    job.progress(done, self.total, float(window.loss[window.filled - 1]))
+                    shown = now
+                if window.filled == self.window_size or last:
+                    self._log(done)
+                trained.seconds = now - began
+                if done in self.eval_steps and not self._evaluate(done):
+                    return trained
+                # Told to stop in the last step, the job stops all the same: going on from here is then only to write the record.
+                if job.checkpoints and (stop.is_set() or (job.checkpoints.due() and not last)):
+                    self._save(done)
+                    if stop.is_set():
+                        raise Interrupted
+        trained.seconds, trained.step = time.perf_counter() - began, self.total
+        trained.norms = self.control.arrays()
+        return trained
+
+    def _step(self, step: int, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        set_lr(self.optimizer, self.recipe.lr_at(step, self.total), self.recipe.lr)
+        precision, scaler = self.precision, self.precision.scaler
+        mixed, criterion = self.job.mix(x, y, step)
+        with precision.forward():
+            logits = self.network(mixed)
+            loss = criterion(logits)
+        with precision.backward():
+            scaler.scale(loss * precision.loss_scale if precision.loss_scale != 1 else loss).backward()
+        self._gradients()
+        self.control.before_step()
+        scaler.step(self.optimizer)
+        scaler.update()
+        self.control.after_step(step)
+        self.optimizer.zero_grad(set_to_none=True)
+        with torch.no_grad():
+            return loss.detach(), (logits.argmax(1) == y).float().mean()
+
+    def _gradients(self) -> None:
+        model, scale = self.job.model, self.precision.loss_scale
+        clips = "clip" in model.method.defined
+        if clips or self.recipe.grad_clip:
+            self.precision.scaler.unscale_(self.optimizer)  # does nothing where nothing is scaled
+        if scale != 1:
+            torch._foreach_mul_([p.grad for p in self.parameters if p.grad is not None], 1 / scale)
+        if clips:
+            model.method.clip(model, model.sites, model.method_params)
+        if self.recipe.grad_clip:
+            nn.utils.clip_grad_norm_(self.parameters, self.recipe.grad_clip)
+
+    def _log(self, step: int) -> None:
+        window = self.window
+        values = {"train_loss": float(window.loss[: window.filled].mean()), "train_top1": 100 * float(window.right[: window.filled].mean())}
+        if self.kernels:
+            values["weight_norm"] = float(torch.stack([k.detach().square().sum() for k in self.kernels]).sum().sqrt())
+        self.trained.log(step, values)
+        window.filled = 0
+
+    def _evaluate(self, step: int) -> bool:
+        """False where the network's outputs are no numbers any more: that is a divergence too."""
+        values = self.job.evaluate(self.network)
+        self.network.train()
+        self.trained.log(step, values)
+        if all(math.isfinite(v) for v in values.values()):
+            return True
+        self._mark("the outputs on held-out data are not finite", step)
+        return False
+
+    def _diverged(self, step: int, loss: float, began: float) -> Trained:
+        finite = math.isfinite(loss)
+        self._mark(f"the training loss exceeded {EXPLODED:,.0f} nats" if finite else "the training loss is not finite", step)
+        self.trained.seconds = time.perf_counter() - began
+        return self.trained
+
+    def _mark(self, cause: str, step: int) -> None:
+        self.trained.status, self.trained.cause, self.trained.step = "diverged", cause, step
+
+    def _save(self, step: int) -> None:
+        trained = self.trained
+        self.job.checkpoints.save(
+            {
+                "step": step,
+                "model": self.job.model.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "scaler": self.precision.scaler.state_dict(),
+                "norms": self.control.state_dict(),
+                "window": self.window.state_dict(),
+                "curves": trained.curves,
+                "seconds": trained.seconds,
+                "step_seconds": trained.step_seconds,
+            }
+        )
+
+    def _resume(self) -> int:
+        state = self.job.checkpoints.load(self.job.device) if self.job.checkpoints else None
+        if state is None:
+            return 0
+        self.job.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.precision.scaler.load_state_dict(state["scaler"])
+        self.control.load_state_dict(state["norms"])
+        self.window.load_state_dict(state["window"])
+        self.trained.curves = {name: [tuple(p) for p in points] for name, points in state["curves"].items()}
+        self.trained.seconds, self.trained.step_seconds = state["seconds"], state["step_seconds"]
+        set_rng_state(state["rng"])
+        return state["step"]
+
+
+class _stop_signal:
+    """SIGTERM (a scheduler's notice) becomes an event that the loop looks at; only the main thread may do so."""
+
+    def __enter__(self) -> threading.Event:
+        event = threading.Event()
+        self._old: Any = None
+        if threading.current_thread() is threading.main_thread():
+            self._old = signal.signal(signal.SIGTERM, lambda *_: event.set())
+        return event
+
+    def __exit__(self, *_) -> None:
+        if self._old is not None:
+            signal.signal(signal.SIGTERM, self._old)

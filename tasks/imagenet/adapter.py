@@ -1,0 +1,111 @@
+"""The imagenet task: builds the model with the method, feeds the dataset, trains by the recipe, measures.
+
+This is the only code of the suite that knows image folders, CIFAR and the digits.
+"""
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from normbench import load_method
+from normbench.build import Refused, count_parameters, what_stands
+from normbench.classification import evaluate, mixer, run_metrics
+from normbench.models import build_model
+from normbench.probes import dead_fraction, join_probes, signal_probes
+from normbench.recipe import Recipe
+from normbench.running import Context, Result
+from normbench.spec import ArmSpec
+from normbench.train import Trained, Training, fit
+from tasks.imagenet import data
+
+EVAL_BATCH = 256
+PROBE_BATCH = 64
+
+
+def prepare(dataset: str, root: Path) -> str:
+    """Make the embedded dataset, or check the user's; returns its hash. One sentence where it is missing or broken."""
+    if dataset in data.EMBEDDED:
+        data.make(dataset, root / dataset)
+    else:
+        data.check(dataset, root / dataset)
+    return data.data_sha256(dataset, root / dataset)
+
+
+def check(arm: ArmSpec) -> str | None:
+    """Build the arm's model without memory. Returns why the method refuses, None where it stands; raises InputError on mistakes."""
+    try:
+        with torch.device("meta"):
+            _model(arm)
+    except Refused as reason:
+        return str(reason)
+    return None
+
+
+def run(arm: ArmSpec, seed: int, context: Context) -> Result:
+    """Train one run and measure it."""
+    recipe = Recipe(**arm.recipe)
+    torch.manual_seed(seed)
+    try:
+        model = _model(arm)
+    except Refused as reason:
+        return Result(Trained(status="refused", cause=str(reason)))
+    layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
+    model = model.to(context.device, memory_format=layout)
+    folder = context.data / arm.dataset
+    shared = {"batch_size": recipe.batch_size, "seed": seed, "augment": recipe.augment, "device": context.device}
+
+    def batches(start: int) -> Iterator[tuple[Tensor, Tensor]]:
+        return iter(data.train_batches(arm.dataset, folder, start_step=start, **shared))
+
+    held_out = data.eval_batches(arm.dataset, folder, batch_size=EVAL_BATCH, device=context.device)
+    epoch_steps = data.train_batches(arm.dataset, folder, **shared).steps_per_epoch
+    steps = recipe.total_steps(epoch_steps)
+    model.method.calibrate(model, model.sites, model.method_params, _first_batches(batches(0), recipe.calibration_batches))
+    probe_batch = next(iter(held_out))[0][:PROBE_BATCH]
+    probes = signal_probes(model, probe_batch, "init")
+    norm_before = _kernel_norm(model)
+    trained = fit(
+        Training(
+            model=model,
+            recipe=recipe,
+            device=context.device,
+            total_steps=steps,
+            epoch_steps=epoch_steps,
+            batches=batches,
+            evaluate=lambda network: evaluate(network, held_out),
+            mix=mixer(recipe, seed),
+            checkpoints=context.checkpoints,
+            progress=context.progress,
+            norms=context.norms,
+        )
+    )
+    metrics = run_metrics(trained, steps)
+    if (dead := dead_fraction(probes, "init")) is not None:
+        metrics["dead_fraction_init"] = dead
+    if trained.status == "finished":
+        probes += signal_probes(model, probe_batch, "end") + join_probes(model)
+        if (dead := dead_fraction(probes, "end")) is not None:
+            metrics["dead_fraction"] = dead
+        metrics["weight_norm_ratio"] = _kernel_norm(model) / norm_before
+    return Result(trained, metrics, probes, what_stands(model.sites), count_parameters(model), data.data_sha256(arm.dataset, folder))
+
+
+def _model(arm: ArmSpec) -> torch.nn.Module:
+    method = load_method(arm.method)
+    recipe = arm.recipe
+    model: dict[str, Any] = {**arm.model, **{key: recipe[key] for key in ("drop_fc", "drop_conv") if recipe[key]}}
+    return build_model(
+        model, method, method.params(**arm.params), num_classes=data.num_classes(arm.dataset), in_shape=data.in_shape(arm.dataset)
+    )
+
+
+def _first_batches(batches: Iterator[tuple[Tensor, Tensor]], count: int) -> list[Tensor]:
+    return [x for x, _ in itertools.islice(batches, count)]
+
+
+def _kernel_norm(model: torch.nn.Module) -> float:
+    return float(sum(p.detach().double().square().sum() for p in model.parameters() if p.ndim > 2) ** 0.5)

@@ -1,0 +1,174 @@
+"""The embedded datasets: scikit-learn's 1,797 handwritten digits as folders of PNGs, made offline in seconds.
+
+    <folder>/manifest.json
+    <folder>/{train,test}/<class>/<digit>.png       digits: 8x8, grey
+    <folder>/{train,test}/<class>/<digit>_<r>.png   digits32: 32x32, color, rendering r of the digit
+
+<digit> is its number in scikit-learn's list. Source: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten
+Digits, UCI Machine Learning Repository, doi:10.24432/C50P49, CC BY 4.0. No torch here.
+"""
+
+import hashlib
+import io
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from normbench.errors import InputError, unknown
+from tasks.imagenet.render import render
+
+SPLITS = ("train", "test")
+RENDERINGS = {"digits": {"train": 1, "test": 1}, "digits32": {"train": 3, "test": 2}}  # pictures a digit
+TEST_PER_CLASS = 60
+SEED = 20200612  # of the split and the renderings: part of the datasets, not a run's choice
+SOURCE = "E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, doi:10.24432/C50P49, through sklearn.datasets.load_digits"
+
+
+def make(dataset: str, folder: Path) -> dict[str, Any]:
+    """Make `dataset` in `folder` unless it is there, whole or not at all, and return its manifest.
+
+    Raises InputError where `folder` holds something else or a damaged copy.
+    """
+    folder = Path(folder)
+    if dataset not in RENDERINGS:
+        raise unknown("make", "embedded dataset", dataset, RENDERINGS)
+    if folder.is_dir() and any(folder.iterdir()):
+        return verify(dataset, folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = folder.parent / f".{folder.name}.{os.getpid()}"
+    try:
+        _write(dataset, unfinished)
+        try:
+            unfinished.rename(folder)
+        except OSError:
+            if not (folder / "manifest.json").is_file():  # else another process was faster
+                raise
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return verify(dataset, folder)
+
+
+def split_digits(labels: np.ndarray) -> dict[str, np.ndarray]:
+    """The numbers of the digits in each split: 60 a class in test, the others in train, the same ones always."""
+    rng = np.random.default_rng(SEED)
+    test = [rng.permutation(np.flatnonzero(labels == label))[:TEST_PER_CLASS] for label in range(10)]
+    test = np.sort(np.concatenate(test))
+    return {"train": np.setdiff1d(np.arange(len(labels)), test), "test": test}
+
+
+def read_manifest(dataset: str, folder: Path) -> dict[str, Any]:
+    """<folder>/manifest.json, checked to be this dataset's."""
+    path = Path(folder) / "manifest.json"
+    try:
+        manifest = json.loads(path.read_bytes())
+        fits = manifest["dataset"] == dataset and manifest["data_sha256"] and manifest["files"] and manifest["mean"]
+    except OSError:
+        raise InputError(f"data: {path} is missing, so {folder} is no copy of {dataset!r}; {_again(folder)}") from None
+    except (ValueError, KeyError, TypeError):
+        fits = False
+    if not fits:
+        raise InputError(f"data: {path} is no manifest of {dataset!r}; {_again(folder)}")
+    return manifest
+
+
+def verify(dataset: str, folder: Path) -> dict[str, Any]:
+    """The manifest, after every file was compared with it; an InputError names the first that differs."""
+    folder = Path(folder)
+    manifest = read_manifest(dataset, folder)
+    for split in SPLITS:
+        for _ in read_files(manifest, folder, split):
+            pass
+        for path in sorted((folder / split).rglob("*")):
+            if path.is_file() and path.relative_to(folder).as_posix() not in manifest["files"]:
+                raise InputError(f"data: {path} does not belong to {dataset!r}: manifest.json does not list it; {_again(folder)}")
+    return manifest
+
+
+def read_files(manifest: dict[str, Any], folder: Path, split: str) -> Iterator[tuple[str, bytes]]:
+    """(path within the folder, bytes) of every file of `split` in sorted order, each compared with the manifest."""
+    for name, expected in manifest["files"].items():
+        if not name.startswith(f"{split}/"):
+            continue
+        try:
+            content = (Path(folder) / name).read_bytes()
+        except OSError:
+            raise InputError(f"data: {Path(folder) / name} is missing; {_again(folder)}") from None
+        if hashlib.sha256(content).hexdigest() != expected:
+            raise InputError(f"data: {Path(folder) / name} is damaged: its SHA-256 is not the one in manifest.json; {_again(folder)}")
+        yield name, content
+
+
+def decode(content: bytes) -> np.ndarray:
+    """A PNG as (H, W, 3) uint8; grey comes back as three equal channels, so that all models take three."""
+    with Image.open(io.BytesIO(content)) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def contact_sheet(dataset: str, folder: Path, rows: int = 4, zoom: int = 2) -> Image.Image:
+    """A few training pictures of each class, one column a class, in 128 colors so that the file stays small."""
+    names = list(read_manifest(dataset, folder)["files"])
+    columns = [[name for name in names if name.startswith(f"train/{label}/")][:: 300 // rows][:rows] for label in range(10)]
+    pictures = [[decode((Path(folder) / name).read_bytes()) for name in column] for column in columns]
+    sheet = Image.fromarray(np.concatenate([np.concatenate(column) for column in pictures], axis=1))
+    return sheet.resize((sheet.width * zoom, sheet.height * zoom), Image.Resampling.NEAREST).quantize(128)
+
+
+def _again(folder: Path) -> str:
+    return f"delete {folder}, and the next `snakemake all` makes it again"
+
+
+def _write(dataset: str, folder: Path) -> None:
+    """All files and the manifest. data_sha256 rolls up paths and pixels, so that it does not hang on the version of zlib."""
+    files, counts, pixels, moments = {}, {split: [0] * 10 for split in SPLITS}, hashlib.sha256(), []
+    for split, label, name, image in sorted(_pictures(dataset), key=lambda picture: picture[2]):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(path, format="PNG", compress_level=6)
+        files[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+        counts[split][label] += 1
+        pixels.update(f"{name} {image.shape}\n".encode() + image.tobytes())
+        if split == "train":
+            moments.append(image.reshape(-1, image.shape[2] if image.ndim == 3 else 1))
+    mean, std = _mean_and_std(np.concatenate(moments))
+    manifest = {
+        "dataset": dataset,
+        "data_sha256": pixels.hexdigest(),
+        "license": "CC BY 4.0",
+        "source": SOURCE,
+        "classes": [str(label) for label in range(10)],
+        "counts": counts,
+        "mean": mean,
+        "std": std,
+        "files": files,
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+
+
+def _mean_and_std(values: np.ndarray) -> tuple[list[float], list[float]]:
+    """Per channel, of intensities in 0..1; one grey channel counts for three. Six digits are more than training can tell."""
+    mean, std = (values.mean(axis=0) / 255, values.std(axis=0) / 255)
+    return [[round(float(x), 6) for x in np.broadcast_to(moment, 3)] for moment in (mean, std)]
+
+
+def _pictures(dataset: str) -> Iterator[tuple[str, int, str, np.ndarray]]:
+    """(split, label, path, image) of everything in the dataset."""
+    from sklearn.datasets import load_digits  # slow to import, and needed only here
+
+    data = load_digits()
+    digits = ((data.images.astype(np.int64) * 255 + 8) // 16).astype(np.uint8)  # 0..16 to 0..255
+    for split, numbers in split_digits(data.target).items():
+        ours = digits[numbers]
+        for position, number in enumerate(numbers):
+            label = int(data.target[number])
+            if dataset == "digits":
+                yield split, label, f"{split}/{label}/{number:04d}.png", ours[position]
+                continue
+            for rendering in range(RENDERINGS[dataset][split]):
+                image = render(ours, position, np.random.default_rng([SEED, number, rendering]))
+                yield split, label, f"{split}/{label}/{number:04d}_{rendering}.png", image

@@ -1,0 +1,95 @@
+"""A tier's folder with invented results, as the line would have left it: for tests of what reads one, not of what trains."""
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import pandas as pd
+
+from normbench import claims
+from normbench.collect import CURVES, PROBES, RUNS, write_parquet
+from normbench.line import plan_text
+from normbench.plan import Selection, make_plan
+from normbench.spec import ArmSpec, canonical
+from normbench.tasks import read_task
+
+STEPS = (1, 25, 50, 75, 100)
+
+
+def make_build(root: Path, tier: str, papers: tuple[str, ...]) -> Path:
+    """root/<tier> with plan.json, the three parquet files and claims.csv. Results depend on nothing but the specs."""
+    plan, folder = make_plan(tier, Selection(papers=papers)), root / tier
+    folder.mkdir(parents=True)
+    (folder / "plan.json").write_text(plan_text(plan, plan.selected, []), encoding="utf-8")
+    runs, curves, probes = [], [], []
+    for arm, spec in plan.arms.items():
+        for seed in plan.tier.seeds:
+            _run(arm, spec, seed, tier, runs, curves, probes)
+    write_parquet(pd.DataFrame(runs, columns=RUNS), folder / "runs.parquet")
+    write_parquet(pd.DataFrame(curves, columns=CURVES), folder / "curves.parquet")
+    write_parquet(pd.DataFrame(probes, columns=PROBES).astype({"k": "Int64", "depth": "Int64"}), folder / "probes.parquet")
+    with mock.patch.object(sys, "argv", ["claims", "--root", str(folder)]):
+        assert claims.main() == 0
+    return folder
+
+
+def _run(arm: str, spec: ArmSpec, seed: int, tier: str, runs: list, curves: list, probes: list) -> None:
+    rng = np.random.default_rng(int.from_bytes(hashlib.sha256(f"{spec.method} {spec.params} {seed}".encode()).digest()[:4], "big"))
+    run, lr = f"{arm}-s{seed}", spec.recipe["lr"]
+    diverged = spec.method == "none" or (lr >= 8 and seed == 0) or lr >= 32
+    refused = spec.method == "nf_resnet"
+    top1 = float(np.clip(55 + 30 * rng.random() + 4 * rng.normal() - 6 * abs(np.log10(lr)), 8, 99))
+    metrics = {} if diverged or refused else _metrics(top1, rng)
+    shared = {
+        "run": run,
+        "task": spec.task,
+        "dataset": spec.dataset,
+        "model": canonical(spec.model),
+        "method": spec.method,
+        "params": canonical(spec.params),
+        "arm": arm,
+        "seed": seed,
+        "tier": tier,
+        "status": "refused" if refused else "diverged" if diverged else "finished",
+        "n_parameters": 1000,
+        "seconds": 1.5,
+        "peak_memory_bytes": 2**28,
+        "method_sha256": "a" * 64,
+        "data_sha256": "b" * 64,
+        "git_commit": "c" * 40,
+        "torch": "2.14.1",
+        "device": "cpu",
+    }
+    units = read_task(spec.task).metrics
+    rows = [{"metric": name, "value": value, "unit": units[name].unit} for name, value in metrics.items()]
+    runs += [{**shared, **row} for row in rows or [{"metric": "status", "value": float("nan"), "unit": ""}]]
+    for step in STEPS if metrics else ():
+        curves.append((run, step, "train_loss", 2.3 * np.exp(-step / (30 + 20 * rng.random()))))
+        curves.append((run, step, "test_top1", top1 * (1 - np.exp(-step / 30))))
+        curves.append((run, step, "weight_norm", 20 + step * rng.random() / 50))
+    for k in range(1, 9) if metrics else ():
+        for quantity in ("variance_init", "variance_end", "join_parameter_mean", "join_parameter_max"):
+            probes.append((run, f"layer{k}.join", k, 8, quantity, float(np.exp(0.2 * k * rng.random()))))
+
+
+def _metrics(top1: float, rng: np.random.Generator) -> dict[str, float]:
+    return {
+        "test_top1": top1,
+        "test_error": 100 - top1,
+        "best_test_top1": min(100.0, top1 + 1),
+        "last5_test_top1": top1 - 0.5,
+        "mean_train_top1": 0.8 * top1,
+        "dead_fraction_init": 0.1 * rng.random(),
+        "dead_fraction": 0.2 * rng.random(),
+        "weight_norm_ratio": 1 + rng.random(),
+    }
+
+
+def write_record(folder: Path, run: str, **fields) -> None:
+    """As much of a run's record as the page reads."""
+    path = folder / "records" / f"{run}.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps({"run": run, **fields}), encoding="utf-8")

@@ -1,0 +1,125 @@
+"""The whole line, by the command that a user types: made, made again, damaged, killed, and misspelt."""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from normbench.schema import ROOT
+
+SNAKEMAKE = [sys.executable, "-m", "snakemake", "all", "--cores", "1"]
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+NUMBERS = ["run", "arm", "seed", "status", "metric", "value"]
+
+
+def snakemake(build: Path, *config: str) -> subprocess.CompletedProcess:
+    words = ["tier=tiny", "papers=norm_matters", f"build={build}", *config]
+    return subprocess.run([*SNAKEMAKE, "--config", *words], cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True)
+
+
+def output(done: subprocess.CompletedProcess) -> str:
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    """build/ of a first `snakemake all`."""
+    build = tmp_path_factory.mktemp("line") / "build"
+    done = snakemake(build)
+    assert done.returncode == 0, output(done)
+    return build
+
+
+def numbers(build: Path) -> pd.DataFrame:
+    return pd.read_parquet(build / "tiny" / "runs.parquet", columns=NUMBERS).sort_values(NUMBERS[:-1], ignore_index=True)
+
+
+def results(build: Path) -> dict[str, str]:
+    """What a reader gets: the ledger and the tables, by path."""
+    root = build / "tiny"
+    paths = [root / "claims.csv", *sorted((root / "tables").rglob("*.*"))]
+    return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+
+
+def test_the_line_ends_with_everything_that_it_promises(made):
+    root, plan = made / "tiny", json.loads((made / "tiny" / "plan.json").read_text())
+    for name in (
+        "runs.parquet",
+        "curves.parquet",
+        "probes.parquet",
+        "claims.csv",
+        "tables.done",
+        "figures.done",
+        "mlflow.done",
+        "report.html",
+    ):
+        assert (root / name).is_file(), name
+    assert (made / "mlflow.db").is_file()
+    found = pd.read_parquet(root / "runs.parquet")
+    assert set(found.run) == {f"{arm}-s{seed}" for arm in plan["arms"] for seed in plan["seeds"]}
+    assert set(found.tier) == {"tiny"} and (found.status == "finished").any()
+    assert not list(root.glob("checkpoints/*"))
+
+
+def test_a_second_time_there_is_nothing_to_do_and_a_damaged_record_is_made_again(made, tmp_path):
+    done = snakemake(made)
+    assert done.returncode == 0 and "Nothing to be done" in output(done), output(done)
+    before, shown = numbers(made), results(made)
+    record = sorted((made / "tiny" / "records").glob("*.json"))[3]
+    content = record.read_bytes()
+    record.write_bytes(content[:-40])
+    others = {p: p.stat().st_mtime_ns for p in record.parent.glob("*.json") if p != record}
+    (made / "mlflow.db").unlink()
+    done = snakemake(made)
+    assert done.returncode == 0, output(done)
+    pd.testing.assert_frame_equal(numbers(made), before)
+    assert results(made) == shown
+    assert {p: p.stat().st_mtime_ns for p in others} == others  # the complete ones were left alone
+    made_again, first = json.loads(record.read_text()), json.loads(content + b"" if content.endswith(b"\n") else content)
+    assert made_again["metrics"] == first["metrics"] and made_again["curves"] == first["curves"]
+    assert (made / "mlflow.db").is_file()  # imported again, although its mark was there
+
+
+def test_a_job_killed_in_the_middle_is_taken_up_again_and_ends_with_the_same_numbers(made, tmp_path):
+    build = tmp_path / "build"
+    root, data = build / "tiny", build / "data"
+    for part in ("arms", "jobs"):
+        shutil.copytree(made / "tiny" / part, root / part, ignore=shutil.ignore_patterns("*.done"))
+    shutil.copytree(made / "data", data)
+    job = max((root / "jobs").glob("*.json"), key=lambda p: len(json.loads(p.read_text())["arms"])).stem
+    command = [sys.executable, "-m", "normbench.job", "--root", str(root), "--data", str(data), "--job", job]
+    process = subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None and len(list(root.glob("records/*.json"))) < 3:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    complete = {p: p.stat().st_mtime_ns for p in root.glob("records/*.json")}
+    assert len(complete) >= 3
+    done = snakemake(build)
+    assert done.returncode == 0, output(done)
+    assert {p: p.stat().st_mtime_ns for p in complete} == complete
+    pd.testing.assert_frame_equal(numbers(build), numbers(made))
+    assert results(build) == results(made)  # byte for byte, over two builds
+
+
+@pytest.mark.parametrize(
+    "config, says",
+    [
+        ("methods=group_nrm", "config: methods: 'group_nrm' is no method; did you mean 'group_norm'?"),
+        ("tier=quik", "--config tier: 'quik' is no tier; did you mean 'quick'?"),
+        ("paprs=skipinit", "--config: 'paprs' is no key; did you mean 'papers'?"),
+    ],
+)
+def test_a_misspelt_word_ends_with_one_sentence_before_anything_is_written(config, says, tmp_path):
+    done = snakemake(tmp_path / "build", config)
+    assert done.returncode == 1
+    assert says in output(done) and "Traceback" not in output(done)
+    assert not (tmp_path / "build").exists()

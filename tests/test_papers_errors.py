@@ -1,0 +1,70 @@
+"""A mistake in a paper's file is one sentence with the place, what was received and the nearest name."""
+
+import shutil
+
+import pytest
+
+from normbench.errors import InputError
+from normbench.papers import PAPERS, read_paper, reported_number
+
+BROKEN = {
+    "an arm of a test": (
+        "b: resnet50_fixup}",
+        "b: resnet50_fixupp}",
+        "papers/rescalenet.yaml: claims.beats-fixup: 'resnet50_fixupp' is no arm; did you mean 'resnet50_fixup'?",
+    ),
+    "an arm of a table": (
+        "{vgg19: vgg19_plain}",
+        "{vgg19: vgg19_plane}",
+        "papers/rescalenet.yaml: tables.vgg.rows.plain: 'vgg19_plane' is no arm; did you mean 'vgg19_plain'?",
+    ),
+    "a column": (
+        "arms: {vgg19: vgg19_bn}",
+        "arms: {vgg16: vgg19_bn}",
+        "papers/rescalenet.yaml: tables.vgg.rows.bn: 'vgg16' is no column; did you mean 'vgg19'?",
+    ),
+    "a guest row": ("guests: bn", "guests: bnn", "papers/rescalenet.yaml: tables.imagenet.guests: 'bnn' is no row; did you mean 'bn'?"),
+    "an id twice": ("id: beats-skipinit", "id: beats-fixup", "papers/rescalenet.yaml: the id 'beats-fixup' stands twice"),
+    "the key": ("key: rescalenet", "key: rescale", "papers/rescalenet.yaml: key is 'rescale'; it must be the file's name, 'rescalenet'"),
+    "a field": ("    says: Rescale", "    sais: Rescale", "claims.0: 'sais' is no key; did you mean 'says'?"),
+    "an operand left out": (
+        "{test: better, a: resnet50_rescalenet, b: resnet50_fixup}",
+        "{test: better, a: resnet50_rescalenet}",
+        "better needs 'b'",
+    ),
+    "a test that does not exist": ("{test: not_worse,", "{test: not_better,", "claims.0.tests.0.test: input should be 'better'"),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_a_broken_file_is_one_sentence_with_place_and_nearest_name(what, tmp_path):
+    good, bad, says = BROKEN[what]
+    text = (PAPERS / "rescalenet.yaml").read_text(encoding="utf-8")
+    assert good in text
+    (tmp_path / "rescalenet.yaml").write_text(text.replace(good, bad, 1), encoding="utf-8")
+    with pytest.raises(InputError) as error:
+        read_paper("rescalenet", tmp_path)
+    # Outside the repository the file's own path stands where papers/ does.
+    assert says.replace("papers/rescalenet.yaml", "rescalenet.yaml") in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_an_unknown_paper_is_named_with_the_nearest(tmp_path):
+    shutil.copy(PAPERS / "skipinit.yaml", tmp_path)
+    with pytest.raises(InputError, match="'skipinitt' is no paper; did you mean 'skipinit'"):
+        read_paper("skipinitt", tmp_path)
+
+
+def test_a_wrong_published_coordinate_is_named_with_the_nearest():
+    where = {"table": "table 3", "setting": "imagenet resnet50 batch256", "method": "batchnorm", "metric": "val_top1"}
+    with pytest.raises(InputError, match=r"here: reported: .* is no number of papers/reported\.csv; did you mean 'skipinit / table 3 / "):
+        reported_number("skipinit", where, "here")
+
+
+def test_published_numbers_are_read_with_their_kind_and_source():
+    where = {"table": "table 1-2", "setting": "cifar10 wide_resnet depth100", "method": "divide_sqrt2", "metric": "test_top1"}
+    number = reported_number("skipinit", where, "here")
+    assert (number["value"], number["std"], number["kind"]) == ("88.9", "0.4", "verbatim")
+    assert "2002.10444v1" in number["source"]
+    assert reported_number("skipinit", {k: v for k, v in where.items() if k != "method"}, "here") is None
+    assert reported_number("skipinit", {**where, "paper": "nobody"} | {"paper": "skipinit"}, "here") == number

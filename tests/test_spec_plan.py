@@ -1,0 +1,248 @@
+"""What a run is called, what its identity depends on, and which runs a plan consists of."""
+
+import ast
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+from copies import copy_repository, printed
+from hypothesis import given
+from hypothesis import strategies as st
+
+from normbench.errors import InputError
+from normbench.papers import read_paper
+from normbench.plan import Selection, jobs, make_plan
+from normbench.recipe import Recipe
+from normbench.schema import ROOT
+from normbench.spec import TRAINING_CODE, ArmSpec, arm_from, canonical, code_digest, model_label
+from normbench.tiers import points, read_tier, with_norms_from
+
+GUEST = '''"""Nothing but a factor: y = x / 2."""
+
+from dataclasses import dataclass
+
+from torch import nn
+
+CITE = "Nobody, Journal of Examples 2020, arXiv:2000.00000"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Params:
+    factor: float = 0.5
+
+
+class Half(nn.Module):
+    def forward(self, x):
+        return x / 2
+
+
+def norm(site, p):
+    return Half()
+
+
+def reference(site, p, state, x):
+    return x / 2
+'''
+
+
+def an_arm(**fields) -> ArmSpec:
+    recipe = {"steps": 10, "batch_size": 4, "lr": 0.1}
+    given = {
+        "task": "imagenet",
+        "dataset": "digits",
+        "model": {"family": "wide_resnet", "depth": 16},
+        "method": "skipinit",
+        "params": {"a": 1},
+    }
+    return ArmSpec(**{**given, "recipe": recipe, **fields})
+
+
+def test_an_id_is_readable_and_stays_the_same():
+    assert an_arm().id == "digits-wide_resnet16-skipinit-ca22484a5a"
+    assert an_arm().run(3).id == f"{an_arm().id}-s3"
+    assert model_label({"family": "resnet", "layers": [2, 2, 2]}) == "resnet2x2x2"
+
+
+def test_an_id_depends_on_every_field_and_not_on_the_order_of_keys():
+    shuffled = an_arm(recipe={"lr": 0.1, "batch_size": 4, "steps": 10})
+    assert shuffled.id == an_arm().id and arm_from(asdict(an_arm())) == an_arm()
+    others = [
+        an_arm(task="coco"),
+        an_arm(dataset="digits32"),
+        an_arm(model={"family": "wide_resnet", "depth": 16, "width": 2}),
+        an_arm(method="rezero"),
+        an_arm(params={"a": 2}),
+        an_arm(recipe={"steps": 10, "batch_size": 4, "lr": 0.2}),
+        with_norms_from(an_arm(), an_arm(method="rezero")),
+    ]
+    assert len({an_arm().id, *(o.id for o in others)}) == 1 + len(others)
+
+
+@given(
+    st.dictionaries(st.text(max_size=3), st.one_of(st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.text(max_size=3)))
+)
+def test_equal_data_have_equal_text(data):
+    assert canonical(dict(reversed(data.items()))) == canonical(data)
+
+
+def test_what_is_no_number_has_no_text():
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        canonical({"lr": float("nan")})
+
+
+SOURCE = '"""What it does."""\n\n\ndef twice(x):\n    """Two times x."""\n    return 2 * x\n'
+
+
+@pytest.mark.parametrize(
+    "before, after, same",
+    [
+        ("    return", "    # a comment\n    return", True),
+        ("Two times x.", "Double.", True),
+        ("\n\n\ndef", "\n\n\n\n\ndef", True),
+        ("return 2 * x", "return (2 * x)", True),
+        ("2 * x", "2 + x", False),
+        ("2 * x", "2.0 * x", False),
+        ("twice", "double", False),
+    ],
+)
+def test_comments_layout_and_docstrings_are_no_code(tmp_path, before, after, same):
+    (tmp_path / "a.py").write_text(SOURCE)
+    (tmp_path / "b.py").write_text(SOURCE.replace(before, after, 1))
+    assert (code_digest(tmp_path / "a.py") == code_digest(tmp_path / "b.py")) is same
+
+
+def test_papers_share_runs_whose_specs_are_equal():
+    arm, tier = read_paper("norm_matters").arms["resnet18_l2"], read_tier("quick")
+    ((_, one),) = points("norm_matters", "resnet18_l2", arm, tier)
+    ((_, other),) = points("rescalenet", "called_otherwise", arm.model_copy(update={"note": "for another table"}), tier)
+    assert one == other and one.id == other.id
+    plan = make_plan("quick")
+    assert len(plan.arms) == len({canonical(asdict(spec)) for spec in plan.arms.values()})
+
+
+@pytest.mark.parametrize("tier", ["tiny", "quick"])
+def test_jobs_hold_every_arm_once_and_those_that_need_anothers_norms_come_later(tier):
+    plan = make_plan(tier)
+    packs = jobs(plan, plan.selected)
+    assert sorted(arm for pack in packs for arm in pack) == sorted(set(plan.selected))
+    place = {arm: i for i, pack in enumerate(packs) for arm in pack}
+    depending = {arm: spec.source for arm, spec in plan.arms.items() if spec.source}
+    assert depending, "norm_matters corrects with recorded norms"
+    assert all(place[source] < place[arm] for arm, source in depending.items())
+    assert packs == jobs(plan, list(reversed(plan.selected)))  # the same whatever the order
+    assert all(len({plan.arms[arm].task for arm in pack}) == 1 for pack in packs)
+
+
+def test_the_arm_whose_norms_are_used_has_recorded_them():
+    plan = make_plan("quick")
+    for spec in plan.arms.values():
+        if spec.source:
+            source = plan.arms[spec.source]
+            assert source.recipe["norm_control"] == "record" and spec.recipe["norm_control"] in ("correct_lr", "schedule")
+            assert (source.model, source.dataset) == (spec.model, spec.dataset)
+            assert all(source.recipe[key] == spec.recipe[key] for key in ("steps", "epochs", "batch_size", "norm_every"))
+
+
+def test_a_selection_leaves_only_what_it_names_and_what_that_needs():
+    plan = make_plan("quick", Selection(papers=("norm_matters",), methods=("l1_batch_norm",)))
+    assert {plan.arms[arm].method for arm in plan.selected} == {"l1_batch_norm"}
+    assert list(plan.papers) == ["norm_matters"] and len(plan.arms) > len(plan.selected) > 0
+
+
+def test_a_selected_arm_brings_the_one_whose_norms_it_uses(monkeypatch):
+    paper = read_paper("norm_matters")
+    arms = {name: paper.arms[name].model_copy(update={"method": "group_norm"}) for name in ("wd_corrected", "norm_schedule")}
+    changed = paper.model_copy(update={"arms": {**paper.arms, **arms}})
+    monkeypatch.setattr("normbench.plan.read_paper", lambda key: changed if key == "norm_matters" else read_paper(key))
+    plan = make_plan("quick", Selection(papers=("norm_matters",), methods=("group_norm",)))
+    (_, source), *_ = plan.points["norm_matters", "wd_on"]
+    assert plan.selected.count(source) == 1 and plan.arms[source].method == "batch_norm"
+
+
+@pytest.mark.parametrize(
+    "tier, selection, says",
+    [
+        ("quick", Selection(papers=("skipinitt",)), "config: papers: 'skipinitt' is no paper; did you mean 'skipinit'?"),
+        ("quick", Selection(tasks=("imagnet",)), "config: tasks: 'imagnet' is no task; did you mean 'imagenet'?"),
+        ("quick", Selection(methods=("group_nrm",)), "config: methods: 'group_nrm' is no method; did you mean 'group_norm'?"),
+        ("quik", Selection(), "config: tier: 'quik' is no tier; did you mean 'quick'?"),
+    ],
+)
+def test_an_unknown_name_is_said_with_the_nearest(tier, selection, says):
+    with pytest.raises(InputError) as error:
+        make_plan(tier, selection)
+    assert str(error.value).startswith(f"{says} (known: ")
+
+
+PLANNED = """
+import json
+from normbench.plan import make_plan
+plan = make_plan("tiny")
+points = {
+    f"{paper}/{arm}": [plan.arms[i].params for _, i in found]
+    for (paper, arm), found in plan.points.items()
+    if arm.endswith("@my_norm")
+}
+wanted = {
+    f"{key}/{arm}@my_norm"
+    for key, paper in plan.papers.items()
+    for table in paper.tables
+    if table.guests and table.start in ("tiny", "quick")
+    for arm in table.rows[table.guests].arms.values()
+}
+selected = [plan.arms[i].method for i in plan.selected]
+print(json.dumps({"guests": plan.guests, "points": points, "wanted": sorted(wanted), "selected": selected}))
+"""
+
+
+def test_a_new_method_file_stands_in_every_table_that_has_guests(tmp_path):
+    root = copy_repository(tmp_path)
+    (root / "methods" / "my_norm.py").write_text(GUEST)
+    found = printed(PLANNED, root)
+    assert "my_norm" in found["guests"] and "my_norm" in found["selected"]
+    assert sorted(found["points"]) == found["wanted"] != []
+    assert all(params == {"factor": 0.5} for points in found["points"].values() for params in points)
+    assert "my_norm" not in make_plan("tiny").guests
+
+
+# What a task reaches and that decides no number: names, files, shapes of data, checks.
+NO_NUMBERS = {"__init__", "errors", "files", "method_files", "ranges", "running", "schema", "spec"}
+
+
+def imported(path: Path) -> set[Path]:
+    """The repository's own modules that a file imports, at its top or inside a function."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{a.name}" for a in node.names)}
+        elif isinstance(node, ast.Import):
+            names |= {a.name for a in node.names}
+    files = (ROOT / f"{name.replace('.', '/')}{end}" for name in names for end in (".py", "/__init__.py"))
+    return {file for file in files if file.is_file()}
+
+
+def reached(start: list[Path]) -> set[Path]:
+    seen: set[Path] = set()
+    todo = list(start)
+    while todo:
+        path = todo.pop()
+        if path not in seen:
+            seen.add(path)
+            todo += imported(path)
+    return seen
+
+
+@pytest.mark.parametrize("task", sorted(p.parent.name for p in (ROOT / "tasks").glob("*/adapter.py")))
+def test_a_runs_code_is_all_that_decides_its_numbers(task):
+    files = reached([ROOT / "tasks" / task / "adapter.py", *(ROOT / "methods").glob("*.py")])
+    library = {f.stem for f in files if f.parent == ROOT / "normbench"}
+    named = {Path(name).stem for name in TRAINING_CODE}
+    assert library >= {"train", "optimize", "classification", "layers"}
+    assert library - NO_NUMBERS == named & library
+    assert all((ROOT / "normbench" / name).is_file() for name in TRAINING_CODE)
+    assert not NO_NUMBERS & named
+
+
+def test_a_recipe_in_a_spec_is_whole():
+    for spec in make_plan("tiny").arms.values():
+        assert set(spec.recipe) == set(Recipe.model_fields)

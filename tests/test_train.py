@@ -1,0 +1,167 @@
+"""The step loop: the same as a bare loop, curves, divergence with its step and cause, and what a signal does."""
+
+import os
+import signal
+
+import pytest
+import torch
+from torch import nn
+from trainings import BATCH, batches, evaluate, recipe, small_net, training
+
+from normbench.checkpoint import Checkpoints
+from normbench.train import EXPLODED, Interrupted, fit
+
+
+def bare_loop(model, made, steps=8) -> list[float]:
+    """What everybody would write: SGD with the rate of the recipe's schedule."""
+    optimizer = torch.optim.SGD(model.parameters(), lr=made.lr, momentum=made.momentum, weight_decay=made.weight_decay)
+    model.train()
+    losses = []
+    for step, (x, y) in zip(range(steps), batches(0), strict=False):
+        optimizer.param_groups[0]["lr"] = made.lr_at(step, steps)
+        loss = nn.functional.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
+    return losses
+
+
+def test_the_loop_is_a_bare_loop_to_the_last_bit():
+    made = recipe(schedule="cosine", warmup=0.25)
+    ours, bare = small_net(), small_net()
+    trained = fit(training(ours, made))
+    losses = bare_loop(bare, made)
+    assert trained.status == "finished" and trained.step == 8
+    assert trained.curves["train_loss"] == [(i + 1, loss) for i, loss in enumerate(losses)]
+    assert len(set(losses)) == 8
+    for (name, a), b in zip(ours.state_dict().items(), bare.state_dict().values(), strict=True):
+        assert torch.equal(a, b), name
+
+
+def test_curves_are_means_over_windows_of_a_fiftieth_of_the_run():
+    made = recipe(steps=101)
+    trained, model = fit(training(small_net(), made)), small_net()
+    losses = bare_loop(model, made, steps=101)
+    steps, values = zip(*trained.curves["train_loss"], strict=True)
+    assert steps == (*range(3, 100, 3), 101)
+    assert values == pytest.approx([sum(losses[max(0, s - 3) if s < 101 else 99 : s]) / (3 if s < 101 else 2) for s in steps], rel=1e-6)
+    norm = sum(p.detach().double().square().sum() for p in model.parameters() if p.ndim > 2) ** 0.5
+    assert trained.curves["weight_norm"][-1] == (101, pytest.approx(float(norm), rel=1e-6))
+
+
+@pytest.mark.parametrize("evaluations, steps", [(1, [8]), (2, [4, 8]), (3, [3, 5, 8]), (8, list(range(1, 9)))])
+def test_the_held_out_set_is_looked_at_as_often_as_the_recipe_says(evaluations, steps):
+    model = small_net()
+    trained = fit(training(model, recipe(evaluations=evaluations)))
+    assert [step for step, _ in trained.curves["test_loss"]] == steps
+    assert trained.curves["test_loss"][-1][1] == evaluate(model)["test_loss"]
+
+
+def test_gradients_are_clipped_to_the_recipes_norm():
+    model = small_net()
+    start = [p.detach().clone() for p in model.parameters()]
+    fit(training(model, recipe(steps=1, lr=1.0, momentum=0.0, weight_decay=0.0, grad_clip=1e-3)))
+    step = torch.cat([(p.detach() - s).flatten() for p, s in zip(model.parameters(), start, strict=True)])
+    assert float(step.norm()) == pytest.approx(1e-3, rel=1e-3)
+
+
+def poisoned(step: int, value: float):
+    """Batches of which one has an input that no network survives."""
+
+    def source(start):
+        for at, (x, y) in enumerate(batches(start), start):
+            yield (x * value if at == step else x), y
+
+    return source
+
+
+def test_a_loss_that_is_no_number_is_a_divergence_with_its_step():
+    trained = fit(training(small_net(), recipe(), batches=poisoned(4, float("nan"))))
+    assert (trained.status, trained.step, trained.cause) == ("diverged", 5, "the training loss is not finite")
+    assert trained.curves["train_loss"][-1][0] == 4
+    assert all(value == value for points in trained.curves.values() for _, value in points)
+
+
+def test_a_loss_that_explodes_is_a_divergence_although_it_is_finite():
+    trained = fit(training(small_net("weight_norm"), recipe(), batches=poisoned(2, 1e8)))
+    assert (trained.status, trained.step) == ("diverged", 3)
+    assert trained.cause == f"the training loss exceeded {EXPLODED:,.0f} nats" == "the training loss exceeded 10,000 nats"
+
+
+def test_where_the_loss_is_read_seldom_the_step_is_still_the_first_bad_one(monkeypatch):
+    from normbench import train
+
+    init = train._Loop.__init__
+
+    def seldom(self, job):
+        init(self, job)
+        self.check_every = 20  # as on a GPU
+
+    monkeypatch.setattr(train._Loop, "__init__", seldom)
+    made = recipe(steps=300)  # windows of six steps
+    trained = fit(training(small_net(), made, batches=poisoned(7, float("inf"))))
+    assert (trained.status, trained.step) == ("diverged", 8)
+
+
+def test_held_out_outputs_that_are_no_numbers_are_a_divergence():
+    trained = fit(training(small_net(), recipe(evaluations=4), evaluate=lambda m: {"test_top1": float("nan"), "test_loss": 1.0}))
+    assert (trained.status, trained.step, trained.cause) == ("diverged", 2, "the outputs on held-out data are not finite")
+
+
+def terminated_at(step: int):
+    """Batches during one of which the process is told to stop."""
+
+    def source(start):
+        for at, found in enumerate(batches(start), start):
+            if at == step:
+                os.kill(os.getpid(), signal.SIGTERM)
+            yield found
+
+    return source
+
+
+@pytest.mark.parametrize("step", [0, 3, 7])
+def test_sigterm_writes_a_checkpoint_and_says_so(tmp_path, step):
+    handler = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(Interrupted):
+        fit(training(small_net(), recipe(), tmp_path / "run.pt", batches=terminated_at(step)))
+    assert signal.getsignal(signal.SIGTERM) is handler
+    state = Checkpoints(tmp_path / "run.pt", "this", 1e9).load(torch.device("cpu"))
+    assert state["step"] == step + 1
+    resumed, whole = small_net(), small_net()
+    again = fit(training(resumed, recipe(), tmp_path / "run.pt"))
+    assert again.curves == fit(training(whole, recipe())).curves
+    assert all(torch.equal(a, b) for a, b in zip(resumed.parameters(), whole.parameters(), strict=True))
+
+
+def test_progress_is_told_step_total_and_loss():
+    told = []
+    fit(training(small_net(), recipe(), progress=lambda *what: told.append(what)))
+    step, total, loss = told[0]
+    assert (step, total) == (1, 8) and 0 < loss < 10
+
+
+def test_accuracy_counts_the_unmixed_labels():
+    class Oracle(nn.Module):
+        """Logits that are the labels, which the batch carries in its first pixel."""
+
+        def __init__(self, inner):
+            super().__init__()
+            self.inner = inner
+
+        def forward(self, x):
+            return nn.functional.one_hot(x[:, 0, 0, 0].long(), 3).float() + 0 * self.inner(x)
+
+    def labeled(start):
+        for x, y in batches(start):
+            x[:, 0, 0, 0] = y.float()
+            wrong = y.clone()
+            wrong[0] = (wrong[0] + 1) % 3
+            yield x, wrong
+
+    model = small_net()
+    oracle = Oracle(model)
+    oracle.sites, oracle.method, oracle.method_params = model.sites, model.method, model.method_params
+    trained = fit(training(oracle, recipe(), batches=labeled))
+    assert [value for _, value in trained.curves["train_top1"]] == pytest.approx([100 * (BATCH - 1) / BATCH] * 8, rel=1e-6)

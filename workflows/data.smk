@@ -1,0 +1,9 @@
+# Datasets: the embedded ones are made, the user's are checked, before anything trains.
+PYTHON = f"{sys.executable} -m"
+
+
+rule data:
+    output:
+        str(line.folders.ready("{dataset}")),
+    shell:
+        PYTHON + " normbench.prepare --data {line.data} --dataset {wildcards.dataset} --ready {output}"

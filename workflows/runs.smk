@@ -1,0 +1,45 @@
+# Runs: every arm is built once to find mistakes, then jobs train what is not done yet.
+DATASETS = sorted({line.plan.arms[arm].dataset for arms in line.jobs.values() for arm in arms})
+
+
+rule check:
+    input:
+        line.path("plan.json"),
+    output:
+        line.path("checked.json"),
+    shell:
+        PYTHON + " normbench.check --root {line.folders.root} --output {output}"
+
+
+def waits_for(wildcards):
+    """Arms that use the weight norms of others come after the jobs that train those."""
+    arms = line.jobs.get(wildcards.job, [])
+    sources = {line.plan.arms[arm].source for arm in arms} - {None}
+    return [line.path("jobs", f"{job}.done") for job, others in line.jobs.items() if sources & set(others) and job != wildcards.job]
+
+
+rule train:
+    input:
+        line.path("jobs", "{job}.json"),
+        waits_for,
+        checked=line.path("checked.json"),
+        data=[str(line.folders.ready(dataset)) for dataset in DATASETS],
+    output:
+        line.path("jobs", "{job}.done"),
+    log:
+        line.path("logs", "{job}.log"),
+    threads: 1
+    shell:
+        "OMP_NUM_THREADS={threads} " + PYTHON + " normbench.job --root {line.folders.root} --data {line.data} --job {wildcards.job} 2>&1 | tee {log}"
+
+
+rule runs:
+    input:
+        line.path("plan.json"),
+        [line.path("jobs", f"{job}.done") for job in line.jobs],
+    output:
+        line.path("runs.parquet"),
+        line.path("curves.parquet"),
+        line.path("probes.parquet"),
+    shell:
+        PYTHON + " normbench.collect --root {line.folders.root}"

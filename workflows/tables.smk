@@ -1,0 +1,25 @@
+# Verdicts and tables: from the collected runs.
+
+
+rule claims:
+    input:
+        line.path("runs.parquet"),
+        line.path("plan.json"),
+        "papers/reported.csv",
+        [f"papers/{key}.yaml" for key in line.plan.papers],
+    output:
+        line.path("claims.csv"),
+    shell:
+        PYTHON + " normbench.claims --root {line.folders.root}"
+
+
+rule tables:
+    input:
+        line.path("runs.parquet"),
+        line.path("plan.json"),
+        "papers/reported.csv",
+        [f"papers/{key}.yaml" for key in line.plan.papers],
+    output:
+        touch(line.path("tables.done")),
+    shell:
+        PYTHON + " normbench.tables --root {line.folders.root}"
