@@ -17,6 +17,7 @@ from normbench.showing.style import (
     GREEN,
     INK,
     MUTED,
+    ON_COLOR,
     RC,
     RULE,
     VERDICTS,
