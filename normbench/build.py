@@ -92,7 +92,7 @@ class Builder:
 
     def weight(self, name: str, layer: nn.Module, **where: Any) -> nn.Module:
         """A convolution or linear layer, as the method wants it."""
-        if self.init is not None:
+        if self.init is not None and not layer.weight.is_meta:  # a model without memory has no values, and asking for them is slow
             self.init(layer)
         features = layer.out_channels if hasattr(layer, "out_channels") else layer.out_features
         site = self._site("weight", name, features, where)

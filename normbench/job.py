@@ -26,6 +26,7 @@ from normbench.errors import InputError
 from normbench.files import whole_file, write_json
 from normbench.line import Folders, arm_digest, read_content
 from normbench.methods import read_method
+from normbench.precision import set_arithmetic
 from normbench.progress import Reporter
 from normbench.records import Record, is_current, sha256, write_record
 from normbench.running import Context, Result
@@ -42,9 +43,7 @@ def main() -> int:
     parser.add_argument("--data", type=Path, required=True, help="the folder of datasets")
     parser.add_argument("--job", required=True)
     args = parser.parse_args()
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # a guard for debugging, at a fifth of a small network's time
+    set_arithmetic(int(os.environ.get("OMP_NUM_THREADS", "1")))
     folders = Folders(args.root.parent, args.root.name)
     try:
         arms = read_content(folders.job(args.job))["arms"]
