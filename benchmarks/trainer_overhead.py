@@ -1,6 +1,6 @@
 """Step time of NormBench's trainer over a bare PyTorch loop on the same model, data and optimizer.
 
-    python benchmarks/trainer_overhead.py [--rounds 15] [--steps 40]
+    python benchmarks/trainer_overhead.py [--rounds 15] [--steps 120]
 
 Rounds alternate, one thread; the figure is the median over rounds of the ratio of neighboring rounds.
 Writes build/benchmarks/trainer_overhead.json.
@@ -24,7 +24,10 @@ from normbench.train import Training, fit
 MODELS = {
     "wide_resnet 16 layers, width 8, 8x8": ({"family": "wide_resnet", "depth": 16, "width": 1, "base_width": 8}, 8),
     "wide_resnet 100 layers, width 8, 8x8": ({"family": "wide_resnet", "depth": 100, "width": 1, "base_width": 8}, 8),
-    "resnet bottleneck 2x2x2, width 8, 32x32": ({"family": "resnet", "layers": [2, 2, 2], "block": "bottleneck", "width": 8}, 32),
+    "resnet 2x2x2 bottlenecks, width 8, 8x8": (
+        {"family": "resnet", "layers": [2, 2, 2], "block": "bottleneck", "width": 8, "stem": "cifar"},
+        8,
+    ),
 }
 BATCH = 64
 
@@ -78,7 +81,7 @@ def ours(spec: dict, side: int, steps: int) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--steps", type=int, default=120)
     args = parser.parse_args()
     torch.set_num_threads(1)
     results = {}

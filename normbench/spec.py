@@ -106,6 +106,7 @@ TRAINING_CODE = (
     "sites.py",
     "train.py",
     "weight_norms.py",
+    "window.py",
 )
 
 

@@ -19,9 +19,7 @@ from normbench.optimize import make_optimizer, set_lr
 from normbench.precision import Precision
 from normbench.recipe import Recipe
 from normbench.weight_norms import NormControl, Norms
-
-CURVE_POINTS = 50  # windows over which the training curves are averaged
-EXPLODED = 1e4  # nats: a training loss beyond this is a divergence, although it is still finite
+from normbench.window import CURVE_POINTS, EXPLODED, Window
 
 
 class Interrupted(Exception):
@@ -69,31 +67,6 @@ class Trained:
                 self.curves.setdefault(name, []).append((step, value))
 
 
-class Window:
-    """Loss and accuracy of the steps since the last point of the curve, kept on the device until read."""
-
-    def __init__(self, size: int, device: torch.device):
-        self.loss = torch.zeros(size, device=device)
-        self.right = torch.zeros(size, device=device)
-        self.filled = 0
-
-    def add(self, loss: Tensor, right: Tensor) -> None:
-        self.loss[self.filled], self.right[self.filled] = loss, right
-        self.filled += 1
-
-    def first_bad(self) -> tuple[int, float] | None:
-        """How many steps ago (0: the last) the loss first left the numbers that a training can have, and what it was."""
-        losses = self.loss[: self.filled]
-        bad = (~torch.isfinite(losses) | (losses > EXPLODED)).nonzero()
-        return (self.filled - 1 - int(bad[0]), float(losses[bad[0]])) if len(bad) else None
-
-    def state_dict(self) -> dict:
-        return {"loss": self.loss, "right": self.right, "filled": self.filled}
-
-    def load_state_dict(self, state: dict) -> None:
-        self.loss, self.right, self.filled = state["loss"], state["right"], state["filled"]
-
-
 def fit(job: Training) -> Trained:
     """Train `job.model` in place. Raises Interrupted after SIGTERM, with the checkpoint written."""
     return _Loop(job).run()
@@ -106,15 +79,14 @@ class _Loop:
         self.control = NormControl(job.model, job.recipe, every, self.total, job.norms)
         self.optimizer = make_optimizer(job.model, job.recipe, self.control.scheduled_ids())
         self.precision = Precision(job.recipe.precision, job.device)
-        self.window_size = max(1, math.ceil(self.total / CURVE_POINTS))
+        self.window = Window(math.ceil(self.total / CURVE_POINTS))
         # A loss read every step would make a GPU wait; on a CPU it costs nothing and stops a diverged run at once.
-        self.check_every = 1 if job.device.type == "cpu" else min(20, self.window_size)
+        self.check_every = 1 if job.device.type == "cpu" else min(20, self.window.size)
         self.eval_steps = {max(1, round(self.total * (i + 1) / job.recipe.evaluations)) for i in range(job.recipe.evaluations)}
         self.network = torch.compile(job.model) if job.recipe.compile else job.model
         self.parameters = [p for p in job.model.parameters() if p.requires_grad]
-        self.kernels = [p for p in self.parameters if p.ndim > 2]
+        self.kernels = [p.detach() for p in self.parameters if p.ndim > 2]  # the same memory, read where no gradient is wanted
         self.trained = Trained()
-        self.window = Window(self.window_size, job.device)
         self.start = self._resume()
 
     def run(self) -> Trained:
@@ -127,14 +99,14 @@ class _Loop:
                 tick, done = time.perf_counter(), step + 1
                 window.add(*self._step(step, *next(batches)))
                 last = done == self.total
-                if (done % self.check_every == 0 or window.filled == self.window_size or last) and (bad := window.first_bad()):
+                if (done % self.check_every == 0 or window.is_full() or last) and (bad := window.first_bad()):
                     return self._diverged(done - bad[0], bad[1], began)
                 now = time.perf_counter()
                 trained.step_seconds += now - tick
                 if job.progress and now - shown > 0.5:
-                    job.progress(done, self.total, float(window.loss[window.filled - 1]))
+                    job.progress(done, self.total, float(window.loss[-1]))
                     shown = now
-                if window.filled == self.window_size or last:
+                if window.is_full() or last:
                     self._log(done)
                 trained.seconds = now - began
                 if done in self.eval_steps and not self._evaluate(done):
@@ -179,12 +151,11 @@ class _Loop:
             nn.utils.clip_grad_norm_(self.parameters, self.recipe.grad_clip)
 
     def _log(self, step: int) -> None:
-        window = self.window
-        values = {"train_loss": float(window.loss[: window.filled].mean()), "train_top1": 100 * float(window.right[: window.filled].mean())}
+        loss, right = self.window.take()
+        values = {"train_loss": loss, "train_top1": 100 * right}
         if self.kernels:
-            values["weight_norm"] = float(torch.stack([k.detach().square().sum() for k in self.kernels]).sum().sqrt())
+            values["weight_norm"] = float(nn.utils.get_total_norm(self.kernels))
         self.trained.log(step, values)
-        window.filled = 0
 
     def _evaluate(self, step: int) -> bool:
         """False where the network's outputs are no numbers any more: that is a divergence too."""
