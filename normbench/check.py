@@ -28,7 +28,9 @@ def main() -> int:
     refused, mistakes, seen = {}, [], {}
     for arm, entry in plan["arms"].items():
         spec = arm_from(entry["spec"])
-        key = canonical([spec.task, spec.dataset, spec.model, spec.method, spec.params, spec.recipe["drop_fc"], spec.recipe["drop_conv"]])
+        key = canonical(
+            [spec.task, spec.dataset, spec.model, spec.method, spec.params, spec.recipe.get("drop_fc"), spec.recipe.get("drop_conv")]
+        )
         try:
             if key not in seen:
                 seen[key] = load_adapter(spec.task).check(spec)

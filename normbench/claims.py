@@ -14,7 +14,7 @@ from normbench.measured import Measured, NotRun
 from normbench.papers import Claim, Operand, Paper, Test, claim_place, reached, read_paper, reported_number
 from normbench.spec import canonical
 from normbench.tasks import task_names
-from normbench.verdicts import TESTS, Outcome, Verdict, all_of, decide, not_run
+from normbench.verdicts import TESTS, Outcome, Sample, Series, Verdict, all_of, decide, not_run
 
 COLUMNS = [
     "paper",
@@ -100,7 +100,36 @@ def run_test(paper: Paper, claim: Claim, test: Test, measured: Measured) -> Outc
     if test.test == "reproduces":
         number = reported_number(paper.key, test.reported, place)
         return TESTS["reproduces"](measured.of(paper, test.arm, metric), float(number["value"]), test.tolerance, measured.tier)
-    raise NotRun(f"the test {test.test} needs a task that measures pairs")
+    if test.test == "equal":
+        a = measured.series(paper, test.a, test.quantity, test.along or "k")
+        b = known(a, test.value) if test.b is None else measured.series(paper, test.b, test.quantity, test.along or "k")
+        return TESTS["equal"](a, b, test.rtol)
+    if test.test == "correlated":
+        return TESTS["correlated"](*pairs(paper, test, measured), test.sign, test.at_least or 0.0)
+    raise InputError(f"{place}: the test {test.test} is not known here")
+
+
+def known(series: Series, value: float) -> Series:
+    """A series of the same places and seeds that is `value` everywhere."""
+    rows = tuple((float(value),) * len(series.x) for _ in series.seeds)
+    return Series(f"{value:g}", series.x, rows, series.seeds, series.unit)
+
+
+def pairs(paper: Paper, test: Test, measured: Measured) -> tuple[Sample, Sample]:
+    """Two metrics as samples over arms, each arm by its mean over seeds; an arm that has not both (its method refuses, say) is left out."""
+    found, reasons = [], []
+    for operand in test.operands():
+        try:
+            found.append([measured.of(paper, operand, metric).mean for metric in (test.x, test.y)])
+        except NotRun as reason:
+            reasons.append(str(reason))
+    if not found:
+        raise NotRun("; ".join(dict.fromkeys(reasons)))
+    places, values = tuple(range(len(found))), list(zip(*found, strict=True))
+    flags = (False,) * len(found)
+    return tuple(
+        Sample(metric.replace("_", " "), values[i], places, flags, "", "none", None, metric) for i, metric in enumerate((test.x, test.y))
+    )
 
 
 def _series(paper: Paper, test: Test, measured: Measured, metric: str | None):
@@ -135,7 +164,7 @@ def _check_paired(paper: Paper, test: Test, measured: Measured, place: str) -> N
     for operand in (test.a, test.b):
         points = measured.points.get((paper.key, operand if isinstance(operand, str) else operand.arm), [])
         seen += [measured.plan["arms"][arm]["spec"] for _, arm in points if arm in measured.plan["arms"]]
-    orders = {canonical([spec["dataset"], *(spec["recipe"][key] for key in PAIRED_BY)]) for spec in seen}
+    orders = {canonical([spec["dataset"], *(spec["recipe"].get(key) for key in PAIRED_BY)]) for spec in seen}
     if len(orders) > 1:
         raise InputError(
             f"{place}: paired: {test.a} and {test.b} differ in dataset, batch, budget or augmentation: their seeds pair nothing"

@@ -28,9 +28,11 @@ def expected_seconds(arm: ArmSpec, machine: Machine) -> float:
     """Training seconds of one seed."""
     data, recipe = read_task(arm.task).datasets[arm.dataset], arm.recipe
     layers, macs = work(arm.model, data.pixels)
-    steps = recipe["steps"] or recipe["epochs"] * data.train / recipe["batch_size"]
+    epochs, steps = recipe.get("epochs"), recipe.get("steps") or 1
+    if epochs:
+        steps = epochs * data.train / recipe["batch_size"]
     step = layers * machine.seconds_per_layer + FORWARD_AND_BACKWARD * macs * recipe["batch_size"] / machine.macs_per_second
-    return machine.seconds_per_run + steps * step * (EMULATION if recipe["precision"].startswith("emulated") else 1)
+    return machine.seconds_per_run + steps * step * (EMULATION if recipe.get("precision", "").startswith("emulated") else 1)
 
 
 def work(model: dict[str, Any], pixels: int) -> tuple[int, float]:
@@ -54,6 +56,8 @@ def _resnet(model: dict[str, Any], pixels: int) -> tuple[tuple[int, ...], bool, 
     """(blocks per stage, whether they are bottlenecks, width and side of the first stage)."""
     imagenet = model.get("stem", "imagenet") == "imagenet"
     side = pixels / 4 if imagenet else pixels
+    if "blocks" in model:
+        return (model["blocks"],), model.get("block") == "bottleneck", model.get("width", 16), pixels
     if "layers" in model:
         return tuple(model["layers"]), model.get("block") == "bottleneck", model.get("width", 64), side
     depth = model["depth"]

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 import traceback
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +159,7 @@ def _peak_memory(device: torch.device) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
+@cache
 def _git_commit() -> str:
     """The commit that is checked out, with "+" where files differ from it; "" outside a repository."""
     with contextlib.suppress(OSError, subprocess.CalledProcessError):

@@ -108,7 +108,7 @@ def open_line(config: dict[str, Any], main: bool = True) -> Line:
 def write_arms(plan: Plan, folders: Folders) -> None:
     """arms/<arm>.json: what determines an arm's numbers, spec and code."""
     for arm, spec in plan.arms.items():
-        content = {"arm": arm, "spec": asdict(spec), "code": code_of_run(spec.task, spec.method), "seeds": plan.tier.seeds}
+        content = {"arm": arm, "spec": asdict(spec), "code": code_of_run(spec.task, spec.method), "seeds": plan.seeds(arm)}
         write_if_changed(folders.arm(arm), json.dumps(content, indent=1, sort_keys=True) + "\n")
 
 

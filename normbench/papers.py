@@ -68,6 +68,8 @@ class Operand(Strict):
 class Test(Strict):
     """One test out of the closed list, with its operands. A claim of several has to pass them all.
 
+    value: for equal, a known number in the place of `b`. x, y: for correlated, two metrics of each of `arms`.
+
     control: for untrainable, an arm that has to train in the same budget for the failure to mean anything.
     """
 
@@ -87,7 +89,8 @@ class Test(Strict):
     direction: Literal["rising", "falling"] | None = None
     sign: Literal["positive", "negative"] | None = None
     at_least: float | None = None
-    rtol: float | None = None
+    rtol: float | None = Field(None, ge=0)
+    value: float | None = None
     quantity: str | None = None
     along: str | None = None
     x: str | None = None
@@ -104,16 +107,18 @@ class Test(Strict):
             "trainable": ("arm", "margin"),
             "untrainable": ("arm", "margin", "control"),
             "constant": ("arm", "quantity", "ratio"),
-            "growth": ("arm", "exponent", "tolerance"),
+            "growth": ("arm", "exponent", "tolerance") if self.form == "power" else ("arm",),
             "monotone": ("direction",),
             "reproduces": ("arm", "reported", "tolerance"),
-            "correlated": ("x", "y", "sign"),
-            "equal": ("rtol",),
+            "correlated": ("x", "y", "sign", "arms"),
+            "equal": ("a", "rtol", "quantity"),
             "figure": ("arms",),
         }[self.test]
         for key in needs:
             if getattr(self, key) in (None, []):
                 raise ValueError(f"{self.test} needs {key!r}")
+        if self.test == "equal" and (self.b is None) == (self.value is None):
+            raise ValueError("equal needs exactly one of 'b' and 'value'")
         return self
 
     def operands(self) -> list[Operand]:

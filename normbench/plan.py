@@ -41,11 +41,14 @@ class Plan:
     selected: list[str] = field(default_factory=list)
 
     def runs(self) -> int:
-        return len(self.selected) * len(self.tier.seeds)
+        return sum(len(self.seeds(arm)) for arm in self.selected)
+
+    def seeds(self, arm_id: str) -> list[int]:
+        return self.tier.seeds_of(self.arms[arm_id].task)
 
     def seconds(self, arm_id: str) -> float:
         """Expected training seconds of an arm, all seeds, on the tier's machine."""
-        return expected_seconds(self.arms[arm_id], self.tier.machine) * len(self.tier.seeds)
+        return expected_seconds(self.arms[arm_id], self.tier.machine) * len(self.seeds(arm_id))
 
 
 def make_plan(tier_name: str, selection: Selection = Selection()) -> Plan:

@@ -179,7 +179,7 @@ def start_display(line) -> None:
     """Write down what is to be trained and start the display beside Snakemake; it ends with it."""
     since, plan, root = time.time() - 1, line.plan, line.folders.root
     arms = [arm for arms in line.jobs.values() for arm in arms]
-    whole = {arm: {"seconds": plan.seconds(arm), "runs": [f"{arm}-s{seed}" for seed in plan.tier.seeds], "since": since} for arm in arms}
+    whole = {arm: {"seconds": plan.seconds(arm), "runs": [f"{arm}-s{seed}" for seed in plan.seeds(arm)], "since": since} for arm in arms}
     write_json(root / "whole.json", whole)
     if whole:
         subprocess.Popen([sys.executable, "-m", "normbench.progress", "--root", str(root), "--parent", str(os.getpid())])

@@ -96,8 +96,10 @@ class Shaped:
     def _setting(self, arm: str) -> str:
         spec = self.measured.plan["arms"][arm]["spec"]
         recipe = spec["recipe"]
-        budget = f"{recipe['steps']} steps" if recipe["steps"] else f"{recipe['epochs']:g} epochs"
-        return f"{spec['dataset']}, {budget} of {recipe['batch_size']}"
+        batch = recipe["batch_size"]
+        if recipe.get("epochs"):
+            return f"{spec['dataset']}, {recipe['epochs']:g} epochs of {batch}"
+        return f"{spec['dataset']}, {recipe['steps']} steps of {batch}" if recipe.get("steps") else f"{spec['dataset']}, a batch of {batch}"
 
     def _arms(self) -> dict[tuple[str, str], str]:
         return {key: c.arm for key, c in self.cells.items() if c.arm and c.arm in self.measured.plan["arms"]}
@@ -113,7 +115,9 @@ class Shaped:
             for column in self.table.columns:
                 if (name, column) in arms and (baseline, column) in arms:
                     ours, theirs = (self.measured.plan["arms"][arms[row, column]]["spec"]["recipe"] for row in (name, baseline))
-                    differs = [f"{WORDS.get(k, k)} {_value(ours[k])} against {_value(theirs[k])}" for k in TOLD if ours[k] != theirs[k]]
+                    differs = [
+                        f"{WORDS.get(k, k)} {_value(ours[k])} against {_value(theirs[k])}" for k in TOLD if ours.get(k) != theirs.get(k)
+                    ]
                     if differs:
                         told[self.table.columns[column].title] = ", ".join(differs)
             for note in dict.fromkeys(told.values()):

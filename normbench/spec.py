@@ -57,7 +57,7 @@ def model_label(model: dict[str, Any]) -> str:
     """resnet50, wide_resnet100-2, resnet3x2x2: the family and what tells its sizes apart at a glance."""
     if "layers" in model:
         return f"{model['family']}{'x'.join(map(str, model['layers']))}"
-    return f"{model['family']}{model.get('depth', '')}"
+    return f"{model['family']}{model.get('depth', model.get('blocks', ''))}"
 
 
 def canonical(data: Any) -> str:
@@ -103,6 +103,7 @@ TRAINING_CODE = (
     "recipe.py",
     "reparametrization.py",
     "residual.py",
+    "signals.py",
     "sites.py",
     "train.py",
     "weight_norms.py",

@@ -1,6 +1,6 @@
 """Tasks are folders: tasks/<task>/task.yaml says what a task measures and how; adapter.py does it.
 
-`read_task` needs no torch; `load_adapter` imports the task's framework.
+`read_task` and `recipe_schema` need no torch; `load_adapter` imports the task's framework.
 """
 
 import importlib
@@ -13,6 +13,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from normbench.errors import unknown
+from normbench.recipe import Recipe
 from normbench.schema import ROOT, Strict, read
 
 TASKS = ROOT / "tasks"
@@ -69,9 +70,20 @@ def read_task(name: str, folder: Path = TASKS) -> Task:
     return read(Task, path)
 
 
+@cache
+def recipe_schema(name: str) -> type[Strict]:
+    """What a recipe of the task may say: tasks/<name>/recipe.py's Recipe, and the shared one where there is none."""
+    read_task(name)
+    return _module(name, "recipe").Recipe if (TASKS / name / "recipe.py").is_file() else Recipe
+
+
 def load_adapter(name: str) -> ModuleType:
     """The module tasks/<name>/adapter.py."""
     read_task(name)
+    return _module(name, "adapter")
+
+
+def _module(task: str, part: str) -> ModuleType:
     if str(ROOT) not in sys.path:
         sys.path.insert(0, str(ROOT))
-    return importlib.import_module(f"tasks.{name}.adapter")
+    return importlib.import_module(f"tasks.{task}.{part}")

@@ -18,18 +18,21 @@ from normbench.cost import Machine
 from normbench.errors import InputError, unknown
 from normbench.methods import check_params, read_method
 from normbench.papers import TIERS, Arm, Tier
-from normbench.recipe import Recipe
 from normbench.schema import ROOT, Strict, read, validated
 from normbench.spec import ArmSpec
-from normbench.tasks import Task, read_task
+from normbench.tasks import Task, read_task, recipe_schema
 
 FOLDER = ROOT / "workflows" / "tiers"
 GUEST = "@"  # between an arm's name and the method that takes the place of its own
 
 
 class TaskTier(Strict):
-    """What a tier affords of one task: a dataset for a dataset, arguments for a model, fields for a recipe, params for a method."""
+    """What a tier affords of one task: a dataset for a dataset, arguments for a model, fields for a recipe, params for a method.
 
+    seeds: where other ones than the tier's are affordable.
+    """
+
+    seeds: list[int] = []
     datasets: dict[str, str] = {}
     models: dict[str, dict[str, Any]] = {}
     recipes: dict[str, dict[str, Any]] = {}
@@ -64,6 +67,10 @@ class TierFile(Strict):
     tasks: dict[str, TaskTier] = {}
     arms: dict[str, dict[str, Override]] = {}
 
+    def seeds_of(self, task: str) -> list[int]:
+        """The seeds that every arm of a task runs with."""
+        return self.tasks.get(task, TaskTier()).seeds or self.seeds
+
 
 @cache
 def read_tier(name: str, folder: Path = FOLDER) -> TierFile:
@@ -71,8 +78,9 @@ def read_tier(name: str, folder: Path = FOLDER) -> TierFile:
     if not (folder / f"{name}.yaml").is_file():
         raise unknown("config: tier", "tier", name, [tier for tier in TIERS if (folder / f"{tier}.yaml").is_file()])
     tier = read(TierFile, folder / f"{name}.yaml")
-    if len(set(tier.seeds)) != len(tier.seeds):
-        raise InputError(f"workflows/tiers/{name}.yaml: seeds: {tier.seeds} names one seed twice")
+    for place, seeds in (("seeds", tier.seeds), *((f"tasks.{task}.seeds", at.seeds) for task, at in tier.tasks.items())):
+        if len(set(seeds)) != len(seeds):
+            raise InputError(f"workflows/tiers/{name}.yaml: {place}: {seeds} names one seed twice")
     return tier
 
 
@@ -154,7 +162,7 @@ def _recipe(place: str, arm: Arm, task: Task, at: TaskTier, override: Override, 
             fields.pop("epochs", None)
             fields.pop("steps", None)
         fields.update(layer)
-    return validated(Recipe, fields, f"{place}: recipe").model_dump(mode="json")
+    return validated(recipe_schema(arm.task), fields, f"{place}: recipe").model_dump(mode="json")
 
 
 # One planning reads each method's file once, however many arms name it.

@@ -26,7 +26,7 @@ def make_build(root: Path, tier: str, papers: tuple[str, ...]) -> Path:
     (folder / "plan.json").write_text(plan_text(plan, plan.selected, []), encoding="utf-8")
     runs, curves, probes = [], [], []
     for arm, spec in plan.arms.items():
-        for seed in plan.tier.seeds:
+        for seed in plan.seeds(arm):
             _run(arm, spec, seed, tier, runs, curves, probes)
     write_parquet(pd.DataFrame(runs, columns=RUNS), folder / "runs.parquet")
     write_parquet(pd.DataFrame(curves, columns=CURVES), folder / "curves.parquet")

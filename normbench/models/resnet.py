@@ -87,17 +87,22 @@ def resnet(
     dims: int = 2,
     in_channels: int = 3,
     width: int | None = None,
+    blocks: int | None = None,
     **design: Any,
 ) -> nn.Module:
     """A residual network.
 
     depth: 18, 34, 50, 101, 152, 200 (four stages) or 6n + 2 (three stages of n basic blocks: arXiv:1512.03385,
-        section 4.2). In its place layers=[...] gives the blocks of each stage, with block="basic" or "bottleneck".
+        section 4.2). In its place layers=[...] gives the blocks of each stage, with block="basic" or "bottleneck", and
+        blocks those of a single stage: a chain of equal blocks, in which depth is all that changes.
     width: channels of the stem and of the first stage, doubled in each (widths and stem_width say otherwise).
         With four stages it starts at 64 and the stem is imagenet's, with fewer at 16 and the stem is cifar's.
     design: the fields of ResidualDesign. Raises InputError with one sentence for what cannot be built.
     """
-    arguments("resnet", design, [*field_names(ResidualDesign), "depth", "width"])
+    arguments("resnet", design, [*field_names(ResidualDesign), "depth", "width", "blocks"])
+    if blocks is not None:
+        whole("resnet", "blocks", blocks)
+        design["layers"] = _only(blocks, design)
     design |= _implied(depth, design)
     stages = len(design["layers"])
     width = (64 if stages > 3 else 16) if width is None else width
@@ -134,6 +139,12 @@ def wide_resnet(
     shape = {"layers": [(depth - 4) // 6] * 3, "widths": widths}
     chosen = ResidualDesign(**{"version": 2, "stem": "cifar", "stem_width": base_width, **shape, **design})
     return _network("wide_resnet", chosen, method, params, num_classes, in_channels, dims)
+
+
+def _only(blocks: int, design: dict[str, Any]) -> tuple[int, ...]:
+    if "layers" in design:
+        raise InputError(f"model resnet: blocks goes without layers, got blocks {blocks!r} and layers {design['layers']!r}")
+    return (blocks,)
 
 
 def _implied(depth: int | None, design: dict[str, Any]) -> dict[str, Any]:

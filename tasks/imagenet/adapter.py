@@ -18,12 +18,15 @@ from normbench.models import build_model
 from normbench.probes import dead_fraction, join_probes, signal_probes
 from normbench.recipe import Recipe
 from normbench.running import Context, Result
+from normbench.signals import measure
 from normbench.spec import ArmSpec
 from normbench.train import Trained, Training, fit
 from tasks.imagenet import data
 
 EVAL_BATCH = 256
 PROBE_BATCH = 64
+# What the untrained network already tells, so that it can be held against what came of it.
+INIT_METRICS = ("penultimate_cosine_similarity", "first_layer_gradient_norm", "gradient_ratio", "variance_ratio")
 
 
 def prepare(dataset: str, root: Path) -> str:
@@ -65,7 +68,8 @@ def run(arm: ArmSpec, seed: int, context: Context) -> Result:
     epoch_steps = data.train_batches(arm.dataset, folder, **shared).steps_per_epoch
     steps = recipe.total_steps(epoch_steps)
     model.method.calibrate(model, model.sites, model.method_params, _first_batches(batches(0), recipe.calibration_batches))
-    probe_batch = next(iter(held_out))[0][:PROBE_BATCH]
+    probe_batch, probe_labels = (t[:PROBE_BATCH] for t in next(iter(held_out)))
+    before = measure(model, probe_batch, probe_labels, everything=False).metrics
     probes = signal_probes(model, probe_batch, "init")
     norm_before = _kernel_norm(model)
     trained = fit(
@@ -83,7 +87,7 @@ def run(arm: ArmSpec, seed: int, context: Context) -> Result:
             norms=context.norms,
         )
     )
-    metrics = run_metrics(trained, steps)
+    metrics = {**{name: before[name] for name in INIT_METRICS if name in before}, **run_metrics(trained, steps)}
     if (dead := dead_fraction(probes, "init")) is not None:
         metrics["dead_fraction_init"] = dead
     if trained.status == "finished":

@@ -1,0 +1,267 @@
+"""What an untrained network does to a signal and to its gradient, block by block: one forward and one backward pass.
+
+Hooks read everything and the model is left as it was. A block is a join of a residual network, an activation of a plain
+one. Values are single precision, as in training; what is summed over them is summed in double precision. N samples, C
+channels, F features a sample. Similarity and stable rank are those of Beyond BatchNorm (arXiv:2106.05956, section 2).
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from normbench.build import Placed
+from normbench.probes import Probe, untouched
+
+
+@dataclass
+class Signal:
+    """rows: probes, one a block and quantity. metrics: one number each. broken: (block, sentence) where it is not finite."""
+
+    rows: list[Probe] = field(default_factory=list)
+    metrics: dict[str, float] = field(default_factory=dict)
+    broken: tuple[int, str] | None = None
+
+
+@dataclass
+class _Block:
+    """What is known of one block; grams are kept until all spectra are computed at once."""
+
+    placed: Placed
+    k: int
+    values: dict[str, float] = field(default_factory=dict)
+    gram: Tensor | None = None
+
+
+def measure(model: nn.Module, x: Tensor, y: Tensor, *, everything: bool = True) -> Signal:
+    """All quantities of `model` on the batch x (N, ...) with labels y (N,), in training mode, for the mean cross-entropy.
+
+    everything: False leaves out what needs products of all samples or all channels at each block, which is most of the time.
+
+    Per block: variance, mean, skip and branch variances, skip_over_branch (ratio of standard deviations), contribution (root
+    mean square of what the branch adds, times what later joins multiply it by), cosine_similarity, stable_rank, numerical_rank,
+    mean_abs_correlation, dead_fraction, gradient_norm (of its output), weight_gradient_norm and loss_change (the first-order
+    decrease of the loss per unit of learning rate through its parameters: their squared gradient).
+    """
+    blocks = _blocks(model)
+    seen: dict[str, Tensor] = {}
+    with untouched(model), _hooks(model, blocks, seen, everything):
+        model.train()
+        loss = F.cross_entropy(model(x).float(), y)
+        loss_value = float(loss.detach())
+        parameters = [p for p in model.parameters() if p.requires_grad]
+        grads = torch.autograd.grad(loss, parameters, allow_unused=True)
+    by_id = {id(p): g for p, g in zip(parameters, grads, strict=True) if g is not None}
+    _spectra(blocks)
+    _contributions(blocks)
+    _weight_gradients(model, blocks, by_id)
+    signal = Signal(broken=_broken(blocks, loss_value))
+    for block in blocks:
+        site = block.placed.site
+        signal.rows += [
+            {"layer": site.name, "k": block.k, "depth": len(blocks), "quantity": name, "value": value}
+            for name, value in block.values.items()
+            if math.isfinite(value)
+        ]
+    if signal.broken is None:
+        signal.metrics = _metrics(model, blocks, by_id, seen, loss_value)
+    return signal
+
+
+def _blocks(model: nn.Module) -> list[_Block]:
+    joins = [p for p in model.sites if p.site.kind == "join"]
+    plain = [p for p in model.sites if p.site.kind == "activation" and p.site.role == "plain" and p.module is not None]
+    return [_Block(placed, k) for k, placed in enumerate(joins or plain, 1)]
+
+
+@contextmanager
+def _hooks(model: nn.Module, blocks: list[_Block], seen: dict[str, Tensor], everything: bool) -> Iterator[None]:
+    handles = [b.placed.module.register_forward_hook(_reader(b, everything)) for b in blocks]
+    by_k = {b.k: b for b in blocks}
+    for placed in model.sites:
+        if placed.site.kind == "activation" and placed.module is not None and placed.site.k in by_k:
+            handles.append(placed.module.register_forward_hook(_dead(placed, by_k[placed.site.k])))
+    last = [p.module for p in model.sites if p.site.kind == "weight"][-1]
+    handles.append(last.register_forward_pre_hook(lambda module, inputs: seen.update(penultimate=inputs[0].detach().flatten(1))))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _reader(block: _Block, everything: bool) -> Callable:
+    def hook(module, inputs, output):
+        if output.requires_grad:
+            output.register_hook(lambda grad: block.values.update(gradient_norm=float(grad.double().norm())))
+        with torch.no_grad():
+            block.values["variance"] = float(output.double().var(correction=0))
+            if not everything:
+                return
+            block.gram = _products(block, output.detach())
+            if block.placed.site.kind == "join":
+                _sum(block, module, inputs[0].detach(), inputs[1].detach(), output.detach())
+            else:
+                block.values["variance_before"] = float(inputs[0].detach().double().var(correction=0))
+
+    return hook
+
+
+def _products(block: _Block, output: Tensor) -> Tensor:
+    """Mean, similarity and correlation of a block's output; returns its Gram matrix (N, N)."""
+    flat = output.flatten(1).double()
+    block.values["mean"] = float(flat.mean())
+    block.values["cosine_similarity"] = similarity(flat)
+    channels = output.movedim(block.placed.site.channel_dim, 0).flatten(1).double()
+    block.values["mean_abs_correlation"] = mean_abs_correlation(channels)
+    return flat @ flat.T
+
+
+def _sum(block: _Block, module: nn.Module, skip: Tensor, branch: Tensor, output: Tensor) -> None:
+    through = module.forward(skip, torch.zeros_like(branch))  # what is left of the skip; not a call, whose hooks would run again
+    skip_std, branch_std = (float(t.double().std(correction=0)) for t in (skip, branch))
+    block.values |= {"variance_skip": skip_std**2, "variance_branch": branch_std**2}
+    if branch_std > 0:
+        block.values["skip_over_branch"] = skip_std / branch_std
+    size = _rms(skip)
+    block.values["_keeps"] = _rms(through) / size if size else 0.0
+    block.values["_adds"] = _rms(output - through)
+
+
+def _dead(placed: Placed, block: _Block) -> Callable:
+    def hook(module, inputs, output):
+        dims = [d for d in range(output.ndim) if d != placed.site.channel_dim % output.ndim]
+        share = float((output.detach() == 0).all(dim=dims).double().mean())
+        block.values.setdefault("dead_fraction", 0.0)
+        block.values["dead_fraction"] = max(block.values["dead_fraction"], share)
+
+    return hook
+
+
+def similarity(flat: Tensor) -> float:
+    """Mean cosine between different samples; flat (N, F), N >= 2. A sample of zeros is like no other."""
+    units = flat / flat.norm(dim=1, keepdim=True).clamp_min(torch.finfo(flat.dtype).tiny)
+    n = len(units)
+    return float((units.sum(0).square().sum() - units.square().sum()) / (n * (n - 1)))
+
+
+def mean_abs_correlation(channels: Tensor) -> float:
+    """Mean |correlation| between different channels over their observations; channels (C, observations). Constant ones are left out."""
+    centered = channels - channels.mean(1, keepdim=True)
+    size = centered.norm(dim=1)
+    kept = centered[size > 0] / size[size > 0, None]
+    if len(kept) < 2:
+        return 0.0
+    correlation = kept @ kept.T
+    return float((correlation.abs().sum() - correlation.diagonal().abs().sum()) / (len(kept) * (len(kept) - 1)))
+
+
+def ranks(gram: Tensor, features: int) -> tuple[Tensor, Tensor]:
+    """Stable rank trace(K) / ||K||_2 and numerical rank of Gram matrices K (..., N, N) of samples with so many features.
+
+    A singular value counts where it is above the largest times max(N, F) times single precision's epsilon.
+    """
+    eigenvalues = torch.linalg.eigvalsh(gram)
+    largest = eigenvalues[..., -1].clamp_min(torch.finfo(gram.dtype).tiny)
+    bound = (max(gram.shape[-1], features) * torch.finfo(torch.float32).eps) ** 2
+    counted = (eigenvalues > bound * largest[..., None]).sum(-1) * (eigenvalues[..., -1] > 0)
+    return gram.diagonal(dim1=-2, dim2=-1).sum(-1) / largest, counted
+
+
+def _spectra(blocks: list[_Block]) -> None:
+    whole = [b for b in blocks if b.gram is not None and bool(torch.isfinite(b.gram).all())]
+    if not whole:
+        return
+    stable, numerical = ranks(torch.stack([b.gram for b in whole]), whole[0].placed.site.features)
+    for block, s, n in zip(whole, stable.tolist(), numerical.tolist(), strict=True):
+        block.values |= {"stable_rank": s, "numerical_rank": float(n)}
+        block.gram = None
+
+
+def _contributions(blocks: list[_Block]) -> None:
+    """From the last block to the first: what a branch adds, times all that later joins leave of it."""
+    kept = 1.0
+    for block in reversed(blocks):
+        if "_adds" in block.values:
+            block.values["contribution"] = block.values.pop("_adds") * kept
+            kept *= block.values.pop("_keeps")
+
+
+def _weight_gradients(model: nn.Module, blocks: list[_Block], grads: dict[int, Tensor]) -> None:
+    by_k: dict[int, dict[int, Tensor]] = {}
+    for placed in model.sites:
+        if placed.site.k is not None and placed.module is not None:
+            mine = {id(p): grads[id(p)] for p in placed.module.parameters() if id(p) in grads}
+            by_k.setdefault(placed.site.k, {}).update(mine)
+    for block in blocks:
+        squares = sum(float(g.double().square().sum()) for g in by_k.get(block.k, {}).values())
+        block.values |= {"weight_gradient_norm": math.sqrt(squares), "loss_change": squares}
+
+
+def _broken(blocks: list[_Block], loss: float) -> tuple[int, str] | None:
+    for block in blocks:
+        if not math.isfinite(block.values.get("variance", 0.0)):
+            return block.k, f"the signal explodes at block {block.k} of {len(blocks)}"
+    for block in reversed(blocks):
+        if not math.isfinite(block.values.get("loss_change", 0.0)):
+            return block.k, f"the gradient explodes at block {block.k} of {len(blocks)}"
+    return None if math.isfinite(loss) else (len(blocks), "the loss is not finite behind the last block")
+
+
+def _metrics(model: nn.Module, blocks: list[_Block], grads: dict[int, Tensor], seen: dict[str, Tensor], loss: float) -> dict[str, float]:
+    features = seen["penultimate"].double()
+    stable, numerical = ranks(features @ features.T, features.shape[1])
+    first, last = blocks[0].values, blocks[-1].values
+    stem = next(p.module for p in model.sites if p.site.kind == "weight")
+    dead = [b.values["dead_fraction"] for b in blocks if "dead_fraction" in b.values]
+    metrics = {
+        "init_loss": loss,
+        "penultimate_cosine_similarity": similarity(features),
+        "penultimate_stable_rank": float(stable),
+        "penultimate_numerical_rank": float(numerical),
+        "first_layer_gradient_norm": math.sqrt(
+            sum(float(grads[id(p)].double().square().sum()) for p in stem.parameters() if id(p) in grads)
+        ),
+    }
+    if correlations := [b.values["mean_abs_correlation"] for b in blocks if "mean_abs_correlation" in b.values]:
+        metrics["mean_abs_correlation"] = sum(correlations) / len(correlations)
+    if first["variance"] > 0 and last["variance"] > 0:
+        metrics["variance_ratio"] = last["variance"] / first["variance"]
+    if first.get("gradient_norm") and last.get("gradient_norm"):
+        metrics["gradient_ratio"] = first["gradient_norm"] / last["gradient_norm"]
+    if dead:
+        metrics["dead_fraction_init"] = sum(dead) / len(dead)
+    return metrics
+
+
+def _rms(x: Tensor) -> float:
+    return math.sqrt(float(x.double().square().mean()))
+
+
+def jacobian_norm(model: nn.Module, x: Tensor, iterations: int) -> float:
+    """Largest singular value of the Jacobian from the batch x to the features in front of the last layer, by power iteration on J^T J."""
+    seen: dict[str, Tensor] = {}
+    last = [p.module for p in model.sites if p.site.kind == "weight"][-1]
+    handle = last.register_forward_pre_hook(lambda module, inputs: seen.update(features=inputs[0]))
+    with untouched(model):
+        model.train()
+        x = x.detach().requires_grad_()
+        model(x)
+        handle.remove()
+        features = seen["features"]
+        u = torch.zeros_like(features, requires_grad=True)
+        (back,) = torch.autograd.grad(features, x, u, create_graph=True)  # J^T u, linear in u: its derivative is J
+        v = torch.randn(x.shape, generator=torch.Generator().manual_seed(0)).to(x)
+        value = 0.0
+        for _ in range(iterations):
+            v = v / v.norm()
+            (forward,) = torch.autograd.grad(back, u, v, retain_graph=True)
+            value = float(forward.norm())
+            (v,) = torch.autograd.grad(features, x, forward, retain_graph=True)
+            if not v.norm() > 0:
+                break
+    return value

@@ -1,0 +1,108 @@
+"""The propagation task: builds a network, measures what it does to a batch before any training, and trains nothing."""
+
+import copy
+import itertools
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from normbench import load_method
+from normbench.build import Refused, count_parameters, what_stands
+from normbench.models import build_model
+from normbench.running import Context, Result
+from normbench.signals import jacobian_norm, measure
+from normbench.spec import ArmSpec
+from normbench.train import Trained
+from tasks.imagenet import adapter as images
+from tasks.propagation import data, exact
+from tasks.propagation.recipe import Recipe
+
+LARGE = 1024  # samples that stand for "all" where calibration on fewer is compared with it
+CALIBRATION, MEASURED = 0, 1  # batches of one seed
+
+
+def prepare(dataset: str, root: Path) -> str:
+    """Noise needs no files; images are made or checked as the imagenet task does."""
+    if dataset == data.GAUSSIAN:
+        (root / dataset).mkdir(parents=True, exist_ok=True)
+        return data.data_sha256(dataset, root / dataset)
+    return images.prepare(dataset, root)
+
+
+def check(arm: ArmSpec) -> str | None:
+    """Build the arm's model without memory. Returns why the method refuses, None where it stands; raises InputError on mistakes."""
+    try:
+        with torch.device("meta"):
+            _model(arm)
+    except Refused as reason:
+        return str(reason)
+    return None
+
+
+def run(arm: ArmSpec, seed: int, context: Context) -> Result:
+    """Measure one network. What is not finite is a result: status diverged, at the block where it happens."""
+    recipe = Recipe(**arm.recipe)
+    torch.manual_seed(seed)
+    try:
+        model = _model(arm)
+    except Refused as reason:
+        return Result(Trained(status="refused", cause=str(reason)))
+    model = model.to(context.device)
+    result = Result(Trained(step=0), sites=what_stands(model.sites), n_parameters=count_parameters(model))
+    result.data_sha256 = data.data_sha256(arm.dataset, context.data / arm.dataset)
+    {"signal": _signal, "invariance": _invariance, "trajectory": _trajectory}[recipe.measure](model, arm, recipe, seed, context, result)
+    return result
+
+
+def _signal(model: nn.Module, arm: ArmSpec, recipe: Recipe, seed: int, context: Context, result: Result) -> None:
+    folder = context.data / arm.dataset
+    apart = _calibrate(model, arm, recipe, seed, context)
+    x, y = data.batch(arm.dataset, folder, recipe.batch_size, MEASURED, seed, context.device)
+    signal = measure(model, x, y)
+    result.probes, result.metrics = signal.rows, signal.metrics
+    if signal.broken is not None:
+        result.trained = Trained(status="diverged", step=signal.broken[0], cause=signal.broken[1])
+        return
+    if apart is not None:
+        result.metrics["calibration_error"] = apart
+    if recipe.power_iterations:
+        result.metrics["jacobian_norm"] = jacobian_norm(model, x, recipe.power_iterations)
+
+
+def _calibrate(model: nn.Module, arm: ArmSpec, recipe: Recipe, seed: int, context: Context) -> float | None:
+    """Calibrate on the recipe's samples; returns how far that is from calibration on many, relative to what those change."""
+    method, folder = model.method, context.data / arm.dataset
+    if "calibrate" not in method.defined:
+        return None
+    before, many = copy.deepcopy(model), copy.deepcopy(model)
+    for network, samples in ((model, recipe.calibration_samples), (many, LARGE)):
+        x, _ = data.batch(arm.dataset, folder, samples, CALIBRATION, seed, context.device)
+        method.calibrate(network, network.sites, network.method_params, [x])
+    changed = _distance(many, before)
+    return _distance(model, many) / changed if changed else None
+
+
+def _distance(a: nn.Module, b: nn.Module) -> float:
+    """Euclidean, over all parameters and buffers."""
+    theirs = b.state_dict()
+    return sum(float((v.double() - theirs[k].double()).square().sum()) for k, v in a.state_dict().items()) ** 0.5
+
+
+def _invariance(model: nn.Module, arm: ArmSpec, recipe: Recipe, seed: int, context: Context, result: Result) -> None:
+    x, _ = data.batch(arm.dataset, context.data / arm.dataset, recipe.batch_size, MEASURED, seed, context.device)
+    result.probes = exact.invariance(model.double(), x.double(), recipe.weight_scale)
+
+
+def _trajectory(model: nn.Module, arm: ArmSpec, recipe: Recipe, seed: int, context: Context, result: Result) -> None:
+    folder = context.data / arm.dataset
+    batches = (data.batch(arm.dataset, folder, recipe.batch_size, i, seed, context.device) for i in itertools.count())
+    curve = exact.trajectory(model.double(), ((x.double(), y) for x, y in batches), recipe.weight_scale, recipe.lr, recipe.steps)
+    result.trained = Trained(step=recipe.steps, curves={"train_loss": curve})
+    result.metrics = {"init_loss": curve[0][1]}
+
+
+def _model(arm: ArmSpec) -> nn.Module:
+    method = load_method(arm.method)
+    shape, classes = data.in_shape(arm.dataset), data.num_classes(arm.dataset)
+    return build_model(arm.model, method, method.params(**arm.params), num_classes=classes, in_shape=shape)
