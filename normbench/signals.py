@@ -2,7 +2,8 @@
 
 Hooks read everything and the model is left as it was. A block is a join of a residual network, an activation of a plain
 one. Values are single precision, as in training; what is summed over them is summed in double precision. N samples, C
-channels, F features a sample. Similarity and stable rank are those of Beyond BatchNorm (arXiv:2106.05956, section 2).
+channels, F features a sample. Similarity and ranks are of samples scaled to length one, and "penultimate" is the last
+activation before the pool, as in the released code of Beyond BatchNorm (arXiv:2106.05956; layer_defs.py @2ab1626).
 """
 
 import math
@@ -83,10 +84,8 @@ def _hooks(model: nn.Module, blocks: list[_Block], seen: dict[str, Tensor], ever
     handles = [b.placed.module.register_forward_hook(_reader(b, everything)) for b in blocks]
     by_k = {b.k: b for b in blocks}
     for placed in model.sites:
-        if placed.site.kind == "activation" and placed.module is not None and placed.site.k in by_k:
-            handles.append(placed.module.register_forward_hook(_dead(placed, by_k[placed.site.k])))
-    last = [p.module for p in model.sites if p.site.kind == "weight"][-1]
-    handles.append(last.register_forward_pre_hook(lambda module, inputs: seen.update(penultimate=inputs[0].detach().flatten(1))))
+        if placed.site.kind == "activation" and placed.module is not None:
+            handles.append(placed.module.register_forward_hook(_activation(placed, by_k.get(placed.site.k), seen)))
     try:
         yield
     finally:
@@ -115,10 +114,11 @@ def _products(block: _Block, output: Tensor) -> Tensor:
     """Mean, similarity and correlation of a block's output; returns its Gram matrix (N, N)."""
     flat = output.flatten(1).double()
     block.values["mean"] = float(flat.mean())
-    block.values["cosine_similarity"] = similarity(flat)
+    units = unit_rows(flat)
+    block.values["cosine_similarity"] = similarity(units)
     channels = output.movedim(block.placed.site.channel_dim, 0).flatten(1).double()
     block.values["mean_abs_correlation"] = mean_abs_correlation(channels)
-    return flat @ flat.T
+    return units @ units.T
 
 
 def _sum(block: _Block, module: nn.Module, skip: Tensor, branch: Tensor, output: Tensor) -> None:
@@ -132,8 +132,12 @@ def _sum(block: _Block, module: nn.Module, skip: Tensor, branch: Tensor, output:
     block.values["_adds"] = _rms(output - through)
 
 
-def _dead(placed: Placed, block: _Block) -> Callable:
+def _activation(placed: Placed, block: _Block | None, seen: dict[str, Tensor]) -> Callable:
     def hook(module, inputs, output):
+        if output.ndim > 2:  # the last that has positions stays
+            seen["penultimate"] = output.detach()
+        if block is None:
+            return
         dims = [d for d in range(output.ndim) if d != placed.site.channel_dim % output.ndim]
         share = float((output.detach() == 0).all(dim=dims).double().mean())
         block.values.setdefault("dead_fraction", 0.0)
@@ -142,9 +146,13 @@ def _dead(placed: Placed, block: _Block) -> Callable:
     return hook
 
 
-def similarity(flat: Tensor) -> float:
-    """Mean cosine between different samples; flat (N, F), N >= 2. A sample of zeros is like no other."""
-    units = flat / flat.norm(dim=1, keepdim=True).clamp_min(torch.finfo(flat.dtype).tiny)
+def unit_rows(flat: Tensor) -> Tensor:
+    """Samples (N, F) scaled to length one; a sample of zeros stays, and is like no other."""
+    return flat / flat.norm(dim=1, keepdim=True).clamp_min(torch.finfo(flat.dtype).tiny)
+
+
+def similarity(units: Tensor) -> float:
+    """Mean cosine between different samples of length one; units (N, F), N >= 2."""
     n = len(units)
     return float((units.sum(0).square().sum() - units.square().sum()) / (n * (n - 1)))
 
@@ -213,14 +221,14 @@ def _broken(blocks: list[_Block], loss: float) -> tuple[int, str] | None:
 
 
 def _metrics(model: nn.Module, blocks: list[_Block], grads: dict[int, Tensor], seen: dict[str, Tensor], loss: float) -> dict[str, float]:
-    features = seen["penultimate"].double()
-    stable, numerical = ranks(features @ features.T, features.shape[1])
+    units = unit_rows(seen["penultimate"].flatten(1).double())
+    stable, numerical = ranks(units @ units.T, units.shape[1])
     first, last = blocks[0].values, blocks[-1].values
     stem = next(p.module for p in model.sites if p.site.kind == "weight")
     dead = [b.values["dead_fraction"] for b in blocks if "dead_fraction" in b.values]
     metrics = {
         "init_loss": loss,
-        "penultimate_cosine_similarity": similarity(features),
+        "penultimate_cosine_similarity": similarity(units),
         "penultimate_stable_rank": float(stable),
         "penultimate_numerical_rank": float(numerical),
         "first_layer_gradient_norm": math.sqrt(

@@ -6,6 +6,7 @@ Gradient descent on w' -> L(w' / c) from c w at c^2 times the rate takes the ste
 """
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -47,7 +48,7 @@ def _pairs(model: nn.Module) -> list[tuple[Placed, Placed]]:
     sites = [p for p in model.sites if p.site.kind in ("weight", "norm")]
     return [
         (a, b)
-        for a, b in zip(sites, sites[1:], strict=False)
+        for a, b in pairwise(sites)
         if a.site.kind == "weight" and a.site.precedes == "norm" and b.site.kind == "norm" and b.module is not None
     ]
 
