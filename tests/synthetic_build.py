@@ -17,6 +17,25 @@ from normbench.spec import ArmSpec, canonical
 from normbench.tasks import read_task
 
 STEPS = (1, 25, 50, 75, 100)
+PROBED = {
+    True: ("variance_init", "variance_end", "join_parameter_mean", "join_parameter_max"),
+    False: tuple(
+        [
+            "variance",
+            "skip_over_branch",
+            "contribution",
+            "loss_change",
+            "gradient_norm",
+            "cosine_similarity",
+            "stable_rank",
+            "mean_abs_correlation",
+            "output",
+            "output_behind_relu",
+            "gradient_times_scale",
+            "weight_gradient_orthogonality",
+        ]
+    ),
+}
 
 
 def make_build(root: Path, tier: str, papers: tuple[str, ...]) -> Path:
@@ -38,11 +57,11 @@ def make_build(root: Path, tier: str, papers: tuple[str, ...]) -> Path:
 
 def _run(arm: str, spec: ArmSpec, seed: int, tier: str, runs: list, curves: list, probes: list) -> None:
     rng = np.random.default_rng(int.from_bytes(hashlib.sha256(f"{spec.method} {spec.params} {seed}".encode()).digest()[:4], "big"))
-    run, lr = f"{arm}-s{seed}", spec.recipe["lr"]
-    diverged = spec.method == "none" or (lr >= 8 and seed == 0) or lr >= 32
+    run, lr = f"{arm}-s{seed}", spec.recipe.get("lr") or 1.0
+    diverged = spec.task == "imagenet" and (spec.method == "none" or (lr >= 8 and seed == 0) or lr >= 32)
     refused = spec.method == "nf_resnet"
     top1 = float(np.clip(55 + 30 * rng.random() + 4 * rng.normal() - 6 * abs(np.log10(lr)), 8, 99))
-    metrics = {} if diverged or refused else _metrics(top1, rng)
+    metrics = {} if diverged or refused else _metrics(spec.task, top1, rng)
     shared = {
         "run": run,
         "task": spec.task,
@@ -71,12 +90,18 @@ def _run(arm: str, spec: ArmSpec, seed: int, tier: str, runs: list, curves: list
         curves.append((run, step, "test_top1", top1 * (1 - np.exp(-step / 30))))
         curves.append((run, step, "weight_norm", 20 + step * rng.random() / 50))
     for k in range(1, 9) if metrics else ():
-        for quantity in ("variance_init", "variance_end", "join_parameter_mean", "join_parameter_max"):
+        for quantity in PROBED[spec.task == "imagenet"]:
             probes.append((run, f"layer{k}.join", k, 8, quantity, float(np.exp(0.2 * k * rng.random()))))
 
 
-def _metrics(top1: float, rng: np.random.Generator) -> dict[str, float]:
+def _metrics(task: str, top1: float, rng: np.random.Generator) -> dict[str, float]:
+    if task != "imagenet":
+        return {name: float(rng.random()) for name in read_task(task).metrics}
     return {
+        "penultimate_cosine_similarity": rng.random(),
+        "gradient_ratio": 1 + rng.random(),
+        "variance_ratio": 1 + rng.random(),
+        "first_layer_gradient_norm": rng.random(),
         "test_top1": top1,
         "test_error": 100 - top1,
         "best_test_top1": min(100.0, top1 + 1),

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from normbench.errors import InputError
 from normbench.papers import read_paper
 from normbench.plan import Selection, jobs, make_plan
-from normbench.recipe import Recipe
 from normbench.schema import ROOT
 from normbench.spec import TRAINING_CODE, ArmSpec, arm_from, canonical, code_digest, model_label
+from normbench.tasks import recipe_schema
 from normbench.tiers import points, read_tier, with_norms_from
 
 GUEST = '''"""Nothing but a factor: y = x / 2."""
@@ -245,4 +245,4 @@ def test_a_runs_code_is_all_that_decides_its_numbers(task):
 
 def test_a_recipe_in_a_spec_is_whole():
     for spec in make_plan("tiny").arms.values():
-        assert set(spec.recipe) == set(Recipe.model_fields)
+        assert set(spec.recipe) == set(recipe_schema(spec.task).model_fields)
