@@ -89,6 +89,11 @@ class Measured:
         found = self._curves.get((run, metric))
         return None if found is None else found.set_index("step").value.sort_index()
 
+    def probe(self, run: str, quantity: str) -> pd.Series | None:
+        """What one run has of a probe over its blocks, values by k; None where nothing. A run that diverged has what came before."""
+        found = self._probes.get((run, quantity))
+        return None if found is None else found.dropna(subset=["k"]).groupby("k").value.mean().sort_index()
+
     def of(self, paper: Paper, operand: str | Operand, metric: str) -> Sample:
         """The sample that an operand of a claim names."""
         operand = Operand(arm=operand) if isinstance(operand, str) else operand
@@ -177,14 +182,17 @@ def guessing(metric: Metric, task: str, dataset: str) -> float | None:
 
 
 def label_of(paper: Paper, arm: str) -> str:
-    """An arm as the paper's tables call it: the row's title, and the column's where the row has several."""
+    """An arm as the paper's tables call it: the row's title, and the column's where the row has several.
+
+    One that no table shows goes by its name, without the word that all untrained networks' arms start with.
+    """
     for table in paper.tables:
         for row in table.rows.values():
             for column, name in row.arms.items():
                 if name == arm:
                     several = len(set(row.arms.values())) > 1
                     return f"{row.title} ({table.columns[column].title})" if several else row.title
-    return arm.replace("_", " ")
+    return arm.removeprefix("signal_").replace("_", " ")
 
 
 def _point_words(point: dict[str, Any]) -> str:

@@ -63,8 +63,13 @@ class Status:
     running: list[dict]
 
     def left(self, elapsed: float) -> float | None:
-        """Seconds left for the whole, from what the part that is done took; None until there is something to go by."""
-        return elapsed * (self.seconds - self.seconds_done) / self.seconds_done if self.seconds_done > 0 else None
+        """Seconds left for the whole, from what the part that is done took; None until there is something to go by.
+
+        The first steps of the first run are not: set-up was longer than they.
+        """
+        if (not self.runs_done and self.seconds_done < 0.01 * self.seconds) or self.seconds_done <= 0:
+            return None
+        return elapsed * (self.seconds - self.seconds_done) / self.seconds_done
 
 
 def status(root: Path, whole: dict) -> Status:

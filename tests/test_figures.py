@@ -58,7 +58,9 @@ def test_every_measured_table_and_series_has_its_files(root, measured):
     tables = {t.id for t in paper.tables if t.start == "quick"}
     expected = {"ledger"} | tables | {f"training-{id_}" for id_ in tables}
     expected |= {"claim-multipliers-after-training-join_parameter_mean", "claim-multipliers-after-training-join_parameter_max"}
-    expected |= {"claim-multiplier-explodes"}
+    expected |= {f"claim-{id_}" for id_ in ("multiplier-explodes", "variance-constant", "equal-contribution", "equal-step", "uncorrelated")}
+    expected |= {"claim-first-batch-mean-calibration_error", "claim-first-batch-mean-dead_fraction_init"}
+    expected |= {f"sweep-{arm}" for arm in paper.arms if arm.startswith("signal_")}
     assert {p.name for p in folder.iterdir()} == {f"{name}.{suffix}" for name in expected for suffix in ("svg", "png")}
     assert all(p.stat().st_size > 2000 for p in folder.iterdir())
     entries = read_content(root / "figures" / "figures.json")
