@@ -17,6 +17,7 @@ except InputError as error:
 include: "workflows/data.smk"
 include: "workflows/runs.smk"
 include: "workflows/tables.smk"
+include: "workflows/predict.smk"
 include: "workflows/report.smk"
 include: "workflows/publish.smk"
 

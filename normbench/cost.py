@@ -10,6 +10,9 @@ STAGES = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 
 BOTTLENECKS = (50, 101, 152, 200)
 FORWARD_AND_BACKWARD = 3  # a backward pass costs about two forward passes
 EMULATION = 3  # rounding each result costs about two more passes over memory
+PER_ROUND = 4  # steps of a round where networks are timed: two of them, there and back
+PER_ELEMENT = 50  # multiply-adds that take as long as a norm's forward pass takes for one element of its input
+COMPILING = 2.0  # seconds a run: ten and more for the first seed, few for the others, which find its kernels in a cache
 
 
 class Machine(Strict):
@@ -27,12 +30,25 @@ class Machine(Strict):
 def expected_seconds(arm: ArmSpec, machine: Machine) -> float:
     """Training seconds of one seed."""
     data, recipe = read_task(arm.task).datasets[arm.dataset], arm.recipe
+    if "rounds" in recipe:
+        return _timing_seconds(arm, machine)
     layers, macs = work(arm.model, data.pixels)
     epochs, steps = recipe.get("epochs"), recipe.get("steps") or 1
     if epochs:
         steps = epochs * data.train / recipe["batch_size"]
     step = layers * machine.seconds_per_layer + FORWARD_AND_BACKWARD * macs * recipe["batch_size"] / machine.macs_per_second
     return machine.seconds_per_run + steps * step * (EMULATION if recipe.get("precision", "").startswith("emulated") else 1)
+
+
+def _timing_seconds(arm: ArmSpec, machine: Machine) -> float:
+    """Seconds of a run that times steps in rounds, of a network or of its norm alone."""
+    recipe, model = arm.recipe, arm.model
+    layers, macs = work(model, recipe["pixels"])
+    if recipe["subject"] == "layer":
+        layers, macs = 1, PER_ELEMENT * model.get("width", 64) * recipe["pixels"] ** 2
+    clip = (recipe.get("frames") or 1) * recipe["batch_size"]
+    step = layers * machine.seconds_per_layer + FORWARD_AND_BACKWARD * macs * clip / machine.macs_per_second
+    return machine.seconds_per_run + PER_ROUND * recipe["rounds"] * step + (COMPILING if recipe.get("compiled") else 0)
 
 
 def work(model: dict[str, Any], pixels: int) -> tuple[int, float]:

@@ -10,11 +10,17 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
+
 from normbench.errors import InputError
 from normbench.files import write_json
 from normbench.measured import Measured
 from normbench.papers import Paper, read_paper
+from normbench.prediction import read_prediction
 from normbench.showing.ledger_figure import ledger_figure
+from normbench.showing.multiples_figure import multiples_figures
+from normbench.showing.prediction_figure import prediction_figure
+from normbench.showing.scatter_figure import scatter_figure
 from normbench.showing.series_figure import claim_figures
 from normbench.showing.style import Drawn, save
 from normbench.showing.sweep_figure import sweep_figure
@@ -30,26 +36,30 @@ def main() -> int:
     args = parser.parse_args()
     try:
         measured, claims = Measured.read(args.root), read_claims(args.root / "claims.csv")
-        write_figures(measured, claims, args.root / "figures")
+        write_figures(measured, claims, args.root / "figures", read_prediction(args.root / "prediction.csv"))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def write_figures(measured: Measured, claims: list[dict[str, str]], folder: Path) -> None:
-    """All figures of all papers; what another run left in the folder goes."""
+def write_figures(measured: Measured, claims: list[dict[str, str]], folder: Path, prediction: pd.DataFrame | None = None) -> None:
+    """All figures of all papers, and that of prediction.csv, which is of no paper; what another run left in the folder goes."""
     shutil.rmtree(folder, ignore_errors=True)
     entries = []
     for key in measured.plan["papers"]:
         for drawn in paper_figures(read_paper(key), [row for row in claims if row["paper"] == key], measured):
             save(drawn, folder / key)
             entries.append({"paper": key, "name": drawn.name, "kind": drawn.kind, "of": drawn.of, "title": drawn.title, "says": drawn.says})
+    drawn = None if prediction is None else prediction_figure(prediction, measured.tier)
+    if drawn is not None:
+        save(drawn, folder)
+        entries.append({"paper": "", "name": drawn.name, "kind": drawn.kind, "of": drawn.of, "title": drawn.title, "says": drawn.says})
     write_json(folder / "figures.json", entries)
 
 
 def paper_figures(paper: Paper, claims: list[dict[str, str]], measured: Measured) -> Iterator[Drawn]:
-    """The ledger, each table and its trainings, each claim that reads series, each sweep: where anything was measured."""
+    """The ledger, each table and its trainings, each claim that reads series, figures, other sweeps: where anything was measured."""
     yield ledger_figure(paper, claims, measured)
     for table in paper.tables:
         shaped = shaped_table(paper, table, measured)
@@ -58,8 +68,14 @@ def paper_figures(paper: Paper, claims: list[dict[str, str]], measured: Measured
                 yield draw
     for claim in paper.claims:
         yield from claim_figures(paper, claim, measured)
+    for figure in paper.figures:
+        if not figure.panels:
+            yield from multiples_figures(paper, figure, measured)
+        elif (drawn := scatter_figure(paper, figure, measured)) is not None:
+            yield drawn
+    shown = {arm for figure in paper.figures for arm in figure.arms}
     for arm in paper.arms:
-        drawn = sweep_figure(paper, arm, measured)
+        drawn = None if arm in shown else sweep_figure(paper, arm, measured)
         if drawn is not None:
             yield drawn
 

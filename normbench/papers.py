@@ -1,4 +1,4 @@
-"""Papers are files: papers/<key>.yaml with arms, tables, claims and questions; papers/reported.csv has the published numbers."""
+"""Papers are files: papers/<key>.yaml with arms, tables, figures, claims and questions; papers/reported.csv has the published numbers."""
 
 import csv
 from functools import cache
@@ -8,12 +8,16 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from normbench.errors import InputError, unknown
+from normbench.exhibits import Column as Column
+from normbench.exhibits import Figure, Table, check_figure, check_table, known_arm
+from normbench.exhibits import Row as Row
+from normbench.fidelity import RANK as RANK
+from normbench.fidelity import TIERS as TIERS
+from normbench.fidelity import Tier
+from normbench.fidelity import reached as reached
 from normbench.schema import ROOT, Strict, read
 
 PAPERS = ROOT / "papers"
-TIERS = ("tiny", "quick", "laptop", "gpu", "paper")
-RANK = {"tiny": 0, "quick": 0, "laptop": 1, "gpu": 2, "paper": 3}  # tiny runs what quick runs, to try the line out: it shows nothing
-Tier = Literal["tiny", "quick", "laptop", "gpu", "paper"]
 TESTS = Literal[
     "better",
     "not_worse",
@@ -142,34 +146,6 @@ class Claim(Strict):
     reason: str = ""
 
 
-class Column(Strict):
-    title: str
-    metric: str | None = None
-    reported: dict[str, str] = {}
-
-
-class Row(Strict):
-    """arms: {column: arm}; reported: coordinates in papers/reported.csv, completed by the table's and the column's."""
-
-    title: str
-    arms: dict[str, str] = {}
-    reported: dict[str, str] = {}
-
-
-class Table(Strict):
-    """One table of the paper. `guests`: the row whose arms a method that no paper names is put into."""
-
-    id: str
-    title: str
-    start: Tier = Field("quick", alias="from")
-    metric: str
-    reported: dict[str, str] = {}
-    columns: dict[str, Column]
-    rows: dict[str, Row]
-    guests: str | None = None
-    note: str = ""
-
-
 class Paper(Strict):
     """papers/<key>.yaml."""
 
@@ -180,34 +156,28 @@ class Paper(Strict):
     reviews: str
     arms: dict[str, Arm] = {}
     tables: list[Table] = []
+    figures: list[Figure] = []
     claims: list[Claim]
 
     @model_validator(mode="after")
     def _names(self) -> "Paper":
+        file = f"papers/{self.key}.yaml"
         for claim in self.claims:
             for test in claim.tests:
                 for operand in test.operands():
-                    self._known(f"claims.{claim.id}", operand.arm)
+                    known_arm(f"{file}: claims.{claim.id}", operand.arm, self.arms)
         for table in self.tables:
-            if table.guests is not None and table.guests not in table.rows:
-                raise unknown(f"papers/{self.key}.yaml: tables.{table.id}.guests", "row", table.guests, table.rows)
-            for name, row in table.rows.items():
-                for column, arm in row.arms.items():
-                    if column not in table.columns:
-                        raise unknown(f"papers/{self.key}.yaml: tables.{table.id}.rows.{name}", "column", column, table.columns)
-                    self._known(f"tables.{table.id}.rows.{name}", arm)
+            check_table(f"{file}: tables.{table.id}", table, self.arms)
+        for figure in self.figures:
+            check_figure(f"{file}: figures.{figure.id}", figure, self.arms)
         for name, arm in self.arms.items():
             if arm.norms_from is not None:
-                self._known(f"arms.{name}.norms_from", arm.norms_from)
-        ids = [c.id for c in self.claims] + [t.id for t in self.tables]
+                known_arm(f"{file}: arms.{name}.norms_from", arm.norms_from, self.arms)
+        ids = [entry.id for entry in (*self.claims, *self.tables, *self.figures)]
         for id_ in ids:
             if ids.count(id_) > 1:
-                raise InputError(f"papers/{self.key}.yaml: the id {id_!r} stands twice")
+                raise InputError(f"{file}: the id {id_!r} stands twice")
         return self
-
-    def _known(self, where: str, arm: str) -> None:
-        if arm not in self.arms:
-            raise unknown(f"papers/{self.key}.yaml: {where}", "arm", arm, self.arms)
 
 
 @cache
@@ -253,8 +223,3 @@ def reported_number(paper: str, where: dict[str, str], place: str) -> dict[str, 
 def claim_place(paper: Paper, claim: Claim) -> str:
     """Where a claim stands, for messages."""
     return f"papers/{paper.key}.yaml: claims.{claim.id}"
-
-
-def reached(start: str, tier: str) -> bool:
-    """Whether `tier` affords what starts at `start`."""
-    return RANK[start] <= RANK[tier]

@@ -6,7 +6,7 @@ from typing import Any
 from normbench.cost import expected_seconds
 from normbench.errors import unknown
 from normbench.methods import method_names
-from normbench.papers import Arm, Claim, Paper, Table, paper_keys, reached, read_paper
+from normbench.papers import Arm, Claim, Figure, Paper, Table, paper_keys, reached, read_paper
 from normbench.spec import ArmSpec
 from normbench.tasks import task_names
 from normbench.tiers import GUEST, TierFile, as_guest, check_overrides, points, read_tier, with_norms_from
@@ -30,7 +30,7 @@ class Plan:
     """All runs of a tier.
 
     arms: id -> spec. points: (paper, arm name) -> its points. selected: the ids to train now.
-    guests: methods that stand in tables beside the paper's own rows. papers: those selected, whole.
+    guests: methods that stand in tables and figures beside the paper's own arms. papers: those selected, whole.
     """
 
     tier: TierFile
@@ -71,33 +71,26 @@ def make_plan(tier_name: str, selection: Selection = Selection()) -> Plan:
 
 
 def wanted_arms(plan: Plan, paper: Paper) -> dict[str, Arm]:
-    """The arms that the paper's claims and tables need at this tier, guests' included."""
+    """The arms that the paper's claims, tables and figures need at this tier, guests' included."""
     wanted: dict[str, Arm] = {}
     for claim in paper.claims:
         if claim_runs_at(claim, plan.tier.tier):
             wanted |= {o.arm: paper.arms[o.arm] for test in claim.tests for o in test.operands()}
-    for table in paper.tables:
-        if reached(table.start, plan.tier.tier):
-            wanted |= {arm: paper.arms[arm] for row in table.rows.values() for arm in row.arms.values()}
-            wanted |= guest_arms(plan, paper, table)
+    for shown in (*paper.tables, *paper.figures):
+        if reached(shown.start, plan.tier.tier):
+            wanted |= {arm: paper.arms[arm] for arm in shown.every_arm()}
+            wanted |= guest_arms(plan, paper, shown)
     for arm in list(wanted.values()):
         if arm.norms_from:
             wanted[arm.norms_from] = paper.arms[arm.norms_from]
     return wanted
 
 
-def guest_arms(plan: Plan, paper: Paper, table: Table) -> dict[str, Arm]:
-    """Arms of the table's guest row with each guest in the method's place, named arm@guest."""
-    if table.guests is None:
-        return {}
-    present = {paper.arms[arm].method for row in table.rows.values() for arm in row.arms.values()}
-    row = table.rows[table.guests]
-    return {
-        guest_arm_name(arm, guest): as_guest(paper.arms[arm], guest)
-        for guest in plan.guests
-        if guest not in present
-        for arm in row.arms.values()
-    }
+def guest_arms(plan: Plan, paper: Paper, shown: Table | Figure) -> dict[str, Arm]:
+    """Arms of a table's guest row, or a figure's guest arm, with each guest in the method's place, named arm@guest."""
+    present = {paper.arms[arm].method for arm in shown.every_arm()}
+    places = [(guest, arm) for guest in plan.guests if guest not in present for arm in shown.guest_places()]
+    return {guest_arm_name(arm, guest): as_guest(paper.arms[arm], guest) for guest, arm in places}
 
 
 def guest_arm_name(arm: str, guest: str) -> str:

@@ -36,6 +36,7 @@ class _Block:
     k: int
     values: dict[str, float] = field(default_factory=dict)
     gram: Tensor | None = None
+    features: int = 0
 
 
 def measure(model: nn.Module, x: Tensor, y: Tensor, *, everything: bool = True) -> Signal:
@@ -101,7 +102,7 @@ def _reader(block: _Block, everything: bool) -> Callable:
             block.values["variance"] = float(output.double().var(correction=0))
             if not everything:
                 return
-            block.gram = _products(block, output.detach())
+            block.gram, block.features = _products(block, output.detach()), output[0].numel()
             if block.placed.site.kind == "join":
                 _sum(block, module, inputs[0].detach(), inputs[1].detach(), output.detach())
             else:
@@ -168,15 +169,15 @@ def mean_abs_correlation(channels: Tensor) -> float:
     return float((correlation.abs().sum() - correlation.diagonal().abs().sum()) / (len(kept) * (len(kept) - 1)))
 
 
-def ranks(gram: Tensor, features: int) -> tuple[Tensor, Tensor]:
-    """Stable rank trace(K) / ||K||_2 and numerical rank of Gram matrices K (..., N, N) of samples with so many features.
+def ranks(gram: Tensor, features: int | list[int]) -> tuple[Tensor, Tensor]:
+    """Stable rank trace(K) / ||K||_2 and numerical rank of Gram matrices K (..., N, N) of samples with so many features, of all or each.
 
     A singular value counts where it is above the largest times max(N, F) times single precision's epsilon.
     """
     eigenvalues = torch.linalg.eigvalsh(gram)
     largest = eigenvalues[..., -1].clamp_min(torch.finfo(gram.dtype).tiny)
-    bound = (max(gram.shape[-1], features) * torch.finfo(torch.float32).eps) ** 2
-    counted = (eigenvalues > bound * largest[..., None]).sum(-1) * (eigenvalues[..., -1] > 0)
+    bound = (torch.as_tensor(features).to(gram).clamp_min(gram.shape[-1]) * torch.finfo(torch.float32).eps) ** 2
+    counted = (eigenvalues > (bound * largest)[..., None]).sum(-1) * (eigenvalues[..., -1] > 0)
     return gram.diagonal(dim1=-2, dim2=-1).sum(-1) / largest, counted
 
 
@@ -184,7 +185,7 @@ def _spectra(blocks: list[_Block]) -> None:
     whole = [b for b in blocks if b.gram is not None and bool(torch.isfinite(b.gram).all())]
     if not whole:
         return
-    stable, numerical = ranks(torch.stack([b.gram for b in whole]), whole[0].placed.site.features)
+    stable, numerical = ranks(torch.stack([b.gram for b in whole]), [b.features for b in whole])
     for block, s, n in zip(whole, stable.tolist(), numerical.tolist(), strict=True):
         block.values |= {"stable_rank": s, "numerical_rank": float(n)}
         block.gram = None

@@ -22,6 +22,8 @@ TORCH_FREE = [
     "papers",
     "plan",
     "plan_report",
+    "prediction",
+    "prediction_score",
     "progress",
     "recipe",
     "records",

@@ -186,16 +186,16 @@ points = {
 wanted = {
     f"{key}/{arm}@my_norm"
     for key, paper in plan.papers.items()
-    for table in paper.tables
-    if table.guests and table.start in ("tiny", "quick")
-    for arm in table.rows[table.guests].arms.values()
+    for shown in (*paper.tables, *paper.figures)
+    if shown.start in ("tiny", "quick")
+    for arm in shown.guest_places()
 }
 selected = [plan.arms[i].method for i in plan.selected]
 print(json.dumps({"guests": plan.guests, "points": points, "wanted": sorted(wanted), "selected": selected}))
 """
 
 
-def test_a_new_method_file_stands_in_every_table_that_has_guests(tmp_path):
+def test_a_new_method_file_stands_in_every_table_and_figure_that_has_guests(tmp_path):
     root = copy_repository(tmp_path)
     (root / "methods" / "my_norm.py").write_text(GUEST)
     found = printed(PLANNED, root)
@@ -237,7 +237,7 @@ def test_a_runs_code_is_all_that_decides_its_numbers(task):
     files = reached([ROOT / "tasks" / task / "adapter.py", *(ROOT / "methods").glob("*.py")])
     library = {f.stem for f in files if f.parent == ROOT / "normbench"}
     named = {Path(name).stem for name in TRAINING_CODE}
-    assert library >= {"train", "optimize", "classification", "layers"}
+    assert library >= {"train", "optimize", "layers"}
     assert library - NO_NUMBERS == named & library
     assert all((ROOT / "normbench" / name).is_file() for name in TRAINING_CODE)
     assert not NO_NUMBERS & named

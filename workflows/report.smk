@@ -5,6 +5,7 @@ rule figures:
     input:
         line.path("runs.parquet"),
         line.path("claims.csv"),
+        line.path("prediction.csv"),
     output:
         touch(line.path("figures.done")),
     shell:
@@ -25,6 +26,7 @@ rule report:
         line.path("claims.csv"),
         line.path("tables.done"),
         line.path("figures.done"),
+        line.path("prediction.csv"),
     output:
         line.path("report.html"),
     shell:

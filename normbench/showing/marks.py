@@ -27,6 +27,17 @@ QUANTITIES = {
     "join_parameter_mean": "mean of the learned multipliers",
     "join_parameter_max": "largest learned multiplier\n(absolute value)",
     "weight_norm": "norm of the convolutions' weights",
+    "variance": "variance of the block's output",
+    "skip_over_branch": "standard deviation of the skip\nover that of the branch (ratio)",
+    "cosine_similarity": "mean cosine between the samples\nbehind the block",
+    "stable_rank": "stable rank of the batch\nbehind the block",
+    "gradient_norm": "norm of the loss's gradient\nat the block's output",
+    "penultimate_cosine_similarity": "mean cosine between samples\nin front of the last layer",
+    "penultimate_stable_rank": "stable rank of the batch\nin front of the last layer",
+    "first_layer_gradient_norm": "norm of the loss's gradient\nby the first layer's weights",
+    "gradient_ratio": "gradient at the first block's output\nover that at the last's (ratio of norms)",
+    "variance_ratio": "variance of the last block's output\nover that of the first's (ratio)",
+    "mean_train_top1": "mean accuracy on the training batches (%)",
 }
 PLACES = {
     "k": "block k",
@@ -34,6 +45,8 @@ PLACES = {
     "lr": "learning rate",
     "batch_size": "batch size (samples)",
     "params.group_size": "group size (channels)",
+    "model.blocks": "depth (blocks)",
+    "model.width": "width (channels)",
 }
 
 

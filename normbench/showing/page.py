@@ -6,6 +6,8 @@ from typing import Any
 from normbench.line import read_content
 from normbench.measured import Measured
 from normbench.papers import Claim, Paper, Table, paper_keys, reached, read_paper
+from normbench.prediction import read_prediction
+from normbench.prediction_score import NAMES, score
 from normbench.shaped import Shaped, measured_text, published_text
 from normbench.showing.embedded import inline_svg
 from normbench.showing.style import VERDICTS
@@ -29,6 +31,7 @@ def content(root: Path, measured: Measured, claims: list[dict[str, str]]) -> dic
         "papers": papers,
         "absent": [key for key in paper_keys() if key not in measured.plan["papers"]],
         "guests": measured.plan["guests"],
+        "prediction": _prediction(root / "prediction.csv", figures),
     }
 
 
@@ -40,6 +43,13 @@ def read_figures(folder: Path) -> Figures:
         of = "" if entry["kind"] == "ledger" else entry["of"]
         found.setdefault((entry["paper"], entry["kind"], of), []).append({**entry, "svg": svg})
     return found
+
+
+def _prediction(path: Path, figures: Figures) -> dict[str, Any] | None:
+    """How right predictions out of untrained networks are; None where the line has not asked yet."""
+    if not path.is_file():
+        return None
+    return {"score": score(read_prediction(path)), "names": NAMES, "figures": figures.get(("", "prediction", "speed"), [])}
 
 
 def _paper(paper: Paper, rows: list[dict[str, str]], measured: Measured, figures: Figures) -> dict[str, Any]:
@@ -55,6 +65,7 @@ def _paper(paper: Paper, rows: list[dict[str, str]], measured: Measured, figures
         "claims": [_claim(paper, claims[row["claim"]], row, figures) for row in rows],
         "missing": _missing(rows),
         "tables": [_table(paper, table, measured, figures) for table in paper.tables],
+        "figures": [one for (key, kind, _), found in figures.items() for one in found if (key, kind) == (paper.key, "figure")],
         "sweeps": sweeps,
     }
 

@@ -64,7 +64,8 @@ PLAIN = FontProperties(family="DejaVu Sans", size=SIZE)
 class Drawn:
     """A figure and what it shows.
 
-    kind: table, claim, sweep, training or ledger. of: the id of the table, claim or arm. says: how to read it.
+    kind: table, claim, figure, sweep, training or ledger. of: the id of the table, claim or arm, or of the paper's figure with
+    its quantity behind it where it shows several. says: how to read it.
     """
 
     kind: str

@@ -19,7 +19,7 @@ from tasks.propagation import data, exact
 from tasks.propagation.recipe import Recipe
 
 LARGE = 1024  # samples that stand for "all" where calibration on fewer is compared with it
-CALIBRATION, MEASURED = 0, 1  # batches of one seed
+CALIBRATION = 0  # the batch of a seed that methods calibrate on
 
 
 def prepare(dataset: str, root: Path) -> str:
@@ -58,7 +58,7 @@ def run(arm: ArmSpec, seed: int, context: Context) -> Result:
 def _signal(model: nn.Module, arm: ArmSpec, recipe: Recipe, seed: int, context: Context, result: Result) -> None:
     folder = context.data / arm.dataset
     apart = _calibrate(model, arm, recipe, seed, context)
-    x, y = data.batch(arm.dataset, folder, recipe.batch_size, MEASURED, seed, context.device)
+    x, y = data.batch(arm.dataset, folder, recipe.batch_size, measured(recipe.batch_size), seed, context.device)
     signal = measure(model, x, y)
     result.probes, result.metrics = signal.rows, signal.metrics
     if signal.broken is not None:
@@ -83,6 +83,11 @@ def _calibrate(model: nn.Module, arm: ArmSpec, recipe: Recipe, seed: int, contex
     return _distance(model, many) / changed if changed else None
 
 
+def measured(batch_size: int) -> int:
+    """The number of the batch that is measured on: behind all that calibration may have seen, where there are so many images."""
+    return max(1, LARGE // batch_size)
+
+
 def _distance(a: nn.Module, b: nn.Module) -> float:
     """Euclidean, over all parameters and buffers."""
     theirs = b.state_dict()
@@ -90,7 +95,7 @@ def _distance(a: nn.Module, b: nn.Module) -> float:
 
 
 def _invariance(model: nn.Module, arm: ArmSpec, recipe: Recipe, seed: int, context: Context, result: Result) -> None:
-    x, _ = data.batch(arm.dataset, context.data / arm.dataset, recipe.batch_size, MEASURED, seed, context.device)
+    x, _ = data.batch(arm.dataset, context.data / arm.dataset, recipe.batch_size, measured(recipe.batch_size), seed, context.device)
     result.probes = exact.invariance(model.double(), x.double(), recipe.weight_scale)
 
 

@@ -5,6 +5,7 @@ gaussian: (N, 3, 8, 8), every value drawn from N(0, 1) on its own (covariance: t
 
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -30,9 +31,9 @@ def data_sha256(dataset: str, folder: Path) -> str:
 
 
 def batch(dataset: str, folder: Path, samples: int, number: int, seed: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """(x, y) of so many samples; batches of different numbers have none in common as long as the images last."""
+    """(x, y) of so many samples; batches of one size and different numbers have none in common as long as the images last."""
     if dataset == GAUSSIAN:
-        generator = torch.Generator().manual_seed(1000 * seed + number)
+        generator = torch.Generator().manual_seed(int(np.random.SeedSequence([seed, number]).generate_state(1)[0]))
         x = torch.randn(samples, *SHAPE, generator=generator)
         return x.to(device), torch.randint(CLASSES, (samples,), generator=generator).to(device)
     loader = images.train_batches(dataset, folder, batch_size=samples, seed=seed, start_step=number, device=device)

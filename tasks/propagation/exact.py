@@ -67,10 +67,10 @@ def _identities(layer: nn.Module, norm: nn.Module, x: Tensor, scale: float, k: i
     u, direction = (torch.randn(t.shape, generator=generator, dtype=torch.float64) for t in (y, weight))
     out = (norm(y) * u).sum()
     (gradient,) = torch.autograd.grad(out, weight, retain_graph=True)
-    cosine = float((weight * gradient).sum() / (weight.norm() * gradient.norm()))
+    cosine = float((weight.detach() * gradient).sum() / (weight.detach().norm() * gradient.norm()))
     return {
-        "output": float(out),
-        "output_behind_relu": float((norm(F.relu(y)) * u).sum()),
+        "output": float(out.detach()),
+        "output_behind_relu": float((norm(F.relu(y.detach())) * u).sum().detach()),
         "gradient_times_scale": scale * float((gradient * direction).sum()),
         "weight_gradient_orthogonality": 1 - abs(cosine),
     }

@@ -36,6 +36,7 @@ class Recipe(Strict):
 
     @model_validator(mode="after")
     def _trains(self) -> "Recipe":
-        if (self.measure == "trajectory") != (self.steps is not None and self.lr is not None):
+        trains = self.measure == "trajectory"
+        if (self.steps is not None, self.lr is not None) != (trains, trains):
             raise ValueError("steps and lr go with measure: trajectory, which needs both")
         return self

@@ -1,0 +1,17 @@
+# `snakemake predict --config methods=my_norm` prints what untrained networks say of a method; `all` checks how right that is.
+
+
+rule predict:
+    params:
+        methods=config.get("methods", ""),
+    shell:
+        PYTHON + " normbench.predict --task propagation --methods {params.methods:q}"
+
+
+rule prediction:
+    input:
+        line.path("runs.parquet"),
+    output:
+        line.path("prediction.csv"),
+    shell:
+        PYTHON + " normbench.prediction --root {line.folders.root} --output {output}"
