@@ -84,7 +84,7 @@ def test_a_swept_setting_has_the_mean_of_each_point(measured):
     points = measured.points[KEY, "depths_layer_norm"]
     means = {float(p["model.blocks"]): np.mean(measured.finished(arm, "variance_ratio")) for p, arm in points}
     (own,) = labeled(panel(one, "Layer norm"), OWN)
-    assert dict(zip(own.get_xdata(), own.get_ydata(), strict=True)) == pytest.approx(means) and sorted(means) == [8, 28, 100]
+    assert dict(zip(own.get_xdata(), own.get_ydata(), strict=True)) == pytest.approx(means) and sorted(means) == [8, 16, 32]
     assert panel(one, "Layer norm").get_xscale() == "log"
     assert list(arm_titles(paper, figure("depths"), measured).values())[-1] == "RescaleNet"
 
@@ -121,7 +121,7 @@ def test_axes_are_logarithmic_from_one_decade_on_and_never_with_negative_means()
 def test_guests_are_planned_in_the_guests_place_and_drawn_last(monkeypatch, measured):
     monkeypatch.setattr("normbench.plan.method_names", lambda: ["topk_batch_norm"])
     plan = make_plan("quick", Selection(papers=(KEY,), methods=("topk_batch_norm",)))
-    assert [p for p, _ in plan.points[KEY, "widths_batch_norm@topk_batch_norm"]] == [{"model.width": w} for w in (8, 16, 32, 64)]
+    assert [p for p, _ in plan.points[KEY, "widths_batch_norm@topk_batch_norm"]] == [{"model.width": w} for w in (8, 16, 32)]
     assert (KEY, "signal_batch_norm@topk_batch_norm") not in plan.points  # it has a panel of its own there
     points = {**measured.points, (KEY, "widths_batch_norm@my_norm"): measured.points[KEY, "widths_rms_norm"]}
     more = dataclasses.replace(measured, points=points, plan={**measured.plan, "guests": ["my_norm"]})

@@ -163,6 +163,11 @@ def test_rounding_never_puts_an_interval_on_the_wrong_side_of_a_margin():
         assert (shown < -1.0, shown > -1.0) == (found.low < -1.0, found.low > -1.0)
 
 
+def test_values_keep_their_digits_where_they_do_not_differ():
+    rates = [sample(name, [0.05, 0.05, 0.05], unit="", chance=None, metric="learning_rate") for name in ("a", "b")]
+    assert TESTS["better"](*rates).says.startswith("a 0.0500 learning rate against b 0.0500: difference 0 ")
+
+
 def test_the_same_input_gives_the_same_text():
     def text():
         levels = [around(80), around(80.4), around(80.5)]
