@@ -116,6 +116,6 @@ def described(sample: Sample, digits: int, metric: bool = False) -> str:
     lost = sum(sample.diverged)
     name = f" {sample.metric.replace('_', ' ')}" if metric and sample.metric else ""
     note = f" ({lost} of {counted(sample.n, 'seed')} diverged)" if lost else ""
-    if sample.unit != "%" and round(sample.mean, digits) == 0:
+    if sample.unit != "%" and sample.mean and round(sample.mean, digits) == 0:
         digits = decimals(0, sample.unit, (sample.mean,))  # a difference of none says nothing about the size of its sides
     return f"{sample.label} {amount(sample.mean, sample.unit, digits)}{name}{note}"
