@@ -64,8 +64,11 @@ def work(model: dict[str, Any], pixels: int) -> tuple[int, float]:
     if family == "resnet":
         blocks, bottleneck, width, side = _resnet(model, pixels)
         return sum(blocks) * (3 if bottleneck else 2), 2 * sum(blocks) * _conv(width, side)
-    depth = model["depth"]
-    return depth, depth * _conv(model.get("width", 64), pixels / 2)
+    depth, width = model["depth"], model.get("width", 64)
+    if "heads" in model:  # an encoder of depth layers, each of four linear ones and two products of tokens with tokens
+        tokens = pixels**2
+        return 4 * depth, depth * tokens * width * ((4 + 2 * model.get("expansion", 4)) * width + 2 * tokens)
+    return depth, depth * _conv(width, pixels / 2)
 
 
 def _resnet(model: dict[str, Any], pixels: int) -> tuple[tuple[int, ...], bool, int, float]:

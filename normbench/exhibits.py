@@ -10,7 +10,7 @@ from normbench.fidelity import Tier
 from normbench.schema import Strict
 from normbench.tasks import read_task, task_names
 
-ALONG = ("k", "model.blocks", "model.width", "batch_size", "params.group_size")
+ALONG = ("k", "model.blocks", "model.width", "batch_size", "pixels", "params.group_size")
 Theory = Literal["2^k", "k", "constant", "sqrt(k)", "sqrt(width/group size)"]
 
 

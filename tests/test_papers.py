@@ -6,10 +6,11 @@ from collections import Counter
 import pytest
 
 from normbench.methods import check_params, load_method, method_names, read_method
-from normbench.models import build_model
+from normbench.models import FAMILIES, build_model
 from normbench.papers import Arm, Claim, Paper, paper_keys, read_paper, reported_number, reported_numbers
 from normbench.schema import Strict, validated
 from normbench.tasks import read_task, recipe_schema
+from tasks.cost.subjects import network_of
 
 # Every claim and question, in the ledger's order; the questions end with a question mark.
 LEDGER = {
@@ -114,7 +115,7 @@ def test_every_method_accepts_its_params(key):
 
 
 # The same families and blocks, a stage or two long: what a method refuses does not depend on depth.
-SHALLOW = {"wide_resnet": {"depth": 10}, "vgg": {"depth": 11, "hidden": 8}, "plain_cnn": {"depth": 10}}
+SHALLOW = {"wide_resnet": {"depth": 10}, "vgg": {"depth": 11, "hidden": 8}, "plain_cnn": {"depth": 10}, "transformer": {"depth": 1}}
 
 
 def shallow(arm: Arm, point: dict) -> dict:
@@ -139,7 +140,10 @@ def test_every_method_stands_in_its_model(key):
             if identity not in seen:
                 seen.add(identity)
                 method = load_method(arm.method)
-                built = build_model(model, method, method.params(**params), num_classes=10, in_shape=(3, 32, 32))
+                if model["family"] in FAMILIES:
+                    built = build_model(model, method, method.params(**params), num_classes=10, in_shape=(3, 32, 32))
+                else:  # a task's own
+                    built = network_of(model, method, method.params(**params), recipe_of(arm, name, point))
                 assert any(p.changed for p in built.sites) or arm.method == "none", f"{key}: {name}"
 
 

@@ -44,6 +44,7 @@ PLACES = {
     "step": "step",
     "lr": "learning rate",
     "batch_size": "batch size (samples)",
+    "pixels": "side (pixels)",
     "params.group_size": "group size (channels)",
     "model.blocks": "depth (blocks)",
     "model.width": "width (channels)",

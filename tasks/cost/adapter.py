@@ -1,4 +1,4 @@
-"""The cost task: times training steps of a network, or of its norm alone, beside the same with batch norm, and trains nothing.
+"""The cost task: times training steps of a network, or of its norm alone, beside the same with a baseline, and trains nothing.
 
 Every number of it is a timing or a count of bytes, and no two runs give the same timings: nothing may ask that of them.
 """
@@ -20,7 +20,7 @@ from tasks.cost.recipe import Recipe
 from tasks.cost.subjects import Step, copy_of, network_of, roofline_bytes, step_of
 from tasks.cost.timing import WHOLE, Clock, Times, clock_of, interleaved, ratio
 
-BASELINE = "batch_norm"
+BASELINE = "batch_norm"  # where the model names no other one
 COPY = "copy"
 WARM_UP = 2  # steps that do not count: they compile, allocate, and let an optimizer make its state
 
@@ -35,6 +35,7 @@ def check(arm: ArmSpec) -> str | None:
     try:
         with torch.device("meta"):
             _network(arm, Recipe(**arm.recipe))
+            _network(arm, Recipe(**arm.recipe), _baseline(arm))
     except Refused as reason:
         return str(reason)
     return None
@@ -54,7 +55,7 @@ def run(arm: ArmSpec, seed: int, context: Context, clock: Clock | None = None) -
         torch.manual_seed(seed)
         own = _network(arm, recipe)
         torch.manual_seed(seed)
-        baseline = _network(arm, recipe, BASELINE)
+        baseline = _network(arm, recipe, _baseline(arm))
         steps = {"own": step_of(own, recipe, seed, context.device), "baseline": step_of(baseline, recipe, seed, context.device)}
         metrics = measure(steps, recipe, clock or clock_of(context.device, recipe.threads))
     except Refused as reason:
@@ -106,6 +107,11 @@ def no_compiler(device: torch.device) -> str | None:
     if shutil.which(name):
         return None
     return f"torch.compile needs a compiler, and there is no {name} on this machine: install it, or name another one in CXX (on a GPU CC)"
+
+
+def _baseline(arm: ArmSpec) -> str:
+    """The method that the arm's model is timed beside, at its defaults."""
+    return arm.model.get("baseline", BASELINE)
 
 
 def _network(arm: ArmSpec, recipe: Recipe, method: str | None = None) -> torch.nn.Module:

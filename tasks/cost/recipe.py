@@ -12,7 +12,8 @@ class Recipe(Strict):
 
         layer: the module that the method puts at the first norm inside the model, alone,
             on x of shape (batch_size, features, [frames,] pixels, pixels).
-        network: the whole model and a cross-entropy, on x of shape (batch_size, 3, [frames,] pixels, pixels).
+        network: the whole model and a cross-entropy, on x of shape (batch_size, 3, [frames,] pixels, pixels),
+            for a transformer (batch_size, pixels^2, width): a token for each pixel.
 
     frames: None: images, and a model of two dimensions; else clips, and one of three.
     rounds: each takes every network twice, there and back. threads: processor threads of one step.

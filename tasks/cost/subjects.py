@@ -1,5 +1,6 @@
 """What is timed: a norm alone or a network, one training step of it in phases, and the bytes that a norm has to move."""
 
+import inspect
 import math
 from collections.abc import Callable
 
@@ -8,14 +9,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from normbench.build import Placed, Refused
+from normbench.errors import InputError
 from normbench.methods import Method
 from normbench.models import build_model
+from normbench.models.design import arguments
 from normbench.optimize import make_optimizer
 from normbench.recipe import Recipe as Training
 from tasks.cost import data
 from tasks.cost.memory import peak_bytes, saved_bytes
 from tasks.cost.recipe import Recipe
 from tasks.cost.timing import Phases
+from tasks.cost.transformer import FAMILY, transformer
 
 INSIDE = ("branch", "plain")  # roles of norms that are neither at the beginning nor at the end of a model
 LR = 1e-6  # an update takes as long at any rate, and at this one the network stays what it was
@@ -58,9 +62,23 @@ class Step:
 
 def network_of(model: dict, method: Method, params: object, recipe: Recipe) -> nn.Module:
     """The model with the method in it; raises Refused where it cannot stand, or where the layer to be timed would be missing."""
+    model = {key: value for key, value in model.items() if key != "baseline"}
+    if model.get("family") == FAMILY:
+        return _transformer_of(model, method, params, recipe)
     network = build_model(model, method, params, num_classes=data.CLASSES, in_shape=recipe.shape(data.CHANNELS))
     if recipe.subject == "layer":
         norm_inside(network)
+    return network
+
+
+def _transformer_of(model: dict, method: Method, params: object, recipe: Recipe) -> nn.Module:
+    """The encoder over pixels^2 tokens."""
+    if recipe.subject != "network" or recipe.frames:
+        raise InputError(f"recipe: a {FAMILY} is timed with subject: network and without frames")
+    given = {key: value for key, value in model.items() if key != "family"}
+    arguments(FAMILY, given, inspect.signature(transformer).parameters.keys() - {"method", "params", "num_classes"})
+    network = transformer(method=method, params=params, num_classes=data.CLASSES, **given)
+    network.sample_shape = (recipe.pixels**2, network.fc.in_features)
     return network
 
 
@@ -79,7 +97,8 @@ def step_of(network: nn.Module, recipe: Recipe, seed: int, device: torch.device)
     """One step of the network, or of the norm inside it; the same x for the same seed."""
     network = network.to(device).train()
     if recipe.subject == "network":
-        x, y = data.noise((recipe.batch_size, *recipe.shape(data.CHANNELS)), seed, device), data.labels(recipe.batch_size, seed, device)
+        sample = getattr(network, "sample_shape", recipe.shape(data.CHANNELS))
+        x, y = data.noise((recipe.batch_size, *sample), seed, device), data.labels(recipe.batch_size, seed, device)
         module, gradient = network, None
         optimizer = make_optimizer(network, Training(steps=1, batch_size=recipe.batch_size, lr=LR))
     else:
