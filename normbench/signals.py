@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from normbench.build import Placed
 from normbench.probes import Probe, untouched
+from normbench.spectra import mean_abs_correlation, ranks, similarity, unit_rows
 
 
 @dataclass
@@ -99,12 +100,13 @@ def _reader(block: _Block, everything: bool) -> Callable:
         if output.requires_grad:
             output.register_hook(lambda grad: block.values.update(gradient_norm=float(grad.double().norm())))
         with torch.no_grad():
-            block.values["variance"] = float(output.double().var(correction=0))
+            wide = output.detach().double()
+            block.values["variance"] = float(wide.var(correction=0))
             if not everything:
                 return
-            block.gram, block.features = _products(block, output.detach()), output[0].numel()
+            block.gram, block.features = _products(block, wide), output[0].numel()
             if block.placed.site.kind == "join":
-                _sum(block, module, inputs[0].detach(), inputs[1].detach(), output.detach())
+                _sum(block, module, inputs[0].detach(), inputs[1].detach(), wide)
             else:
                 block.values["variance_before"] = float(inputs[0].detach().double().var(correction=0))
 
@@ -112,19 +114,19 @@ def _reader(block: _Block, everything: bool) -> Callable:
 
 
 def _products(block: _Block, output: Tensor) -> Tensor:
-    """Mean, similarity and correlation of a block's output; returns its Gram matrix (N, N)."""
-    flat = output.flatten(1).double()
-    block.values["mean"] = float(flat.mean())
-    units = unit_rows(flat)
-    block.values["cosine_similarity"] = similarity(units)
-    channels = output.movedim(block.placed.site.channel_dim, 0).flatten(1).double()
-    block.values["mean_abs_correlation"] = mean_abs_correlation(channels)
-    return units @ units.T
+    """Mean, similarity and correlation of a block's output; returns the Gram matrix (N, N) of its samples scaled to length one."""
+    units = unit_rows(output.flatten(1))
+    gram = units @ units.T
+    block.values["mean"] = float(output.mean())
+    block.values["cosine_similarity"] = similarity(gram)
+    block.values["mean_abs_correlation"] = mean_abs_correlation(output.movedim(block.placed.site.channel_dim, 0).flatten(1))
+    return gram
 
 
 def _sum(block: _Block, module: nn.Module, skip: Tensor, branch: Tensor, output: Tensor) -> None:
     through = module.forward(skip, torch.zeros_like(branch))  # what is left of the skip; not a call, whose hooks would run again
-    skip_std, branch_std = (float(t.double().std(correction=0)) for t in (skip, branch))
+    skip, through = skip.double(), through.double()
+    skip_std, branch_std = (float(t.std(correction=0)) for t in (skip, branch.double()))
     block.values |= {"variance_skip": skip_std**2, "variance_branch": branch_std**2}
     if branch_std > 0:
         block.values["skip_over_branch"] = skip_std / branch_std
@@ -145,40 +147,6 @@ def _activation(placed: Placed, block: _Block | None, seen: dict[str, Tensor]) -
         block.values["dead_fraction"] = max(block.values["dead_fraction"], share)
 
     return hook
-
-
-def unit_rows(flat: Tensor) -> Tensor:
-    """Samples (N, F) scaled to length one; a sample of zeros stays, and is like no other."""
-    return flat / flat.norm(dim=1, keepdim=True).clamp_min(torch.finfo(flat.dtype).tiny)
-
-
-def similarity(units: Tensor) -> float:
-    """Mean cosine between different samples of length one; units (N, F), N >= 2."""
-    n = len(units)
-    return float((units.sum(0).square().sum() - units.square().sum()) / (n * (n - 1)))
-
-
-def mean_abs_correlation(channels: Tensor) -> float:
-    """Mean |correlation| between different channels over their observations; channels (C, observations). Constant ones are left out."""
-    centered = channels - channels.mean(1, keepdim=True)
-    size = centered.norm(dim=1)
-    kept = centered[size > 0] / size[size > 0, None]
-    if len(kept) < 2:
-        return 0.0
-    correlation = kept @ kept.T
-    return float((correlation.abs().sum() - correlation.diagonal().abs().sum()) / (len(kept) * (len(kept) - 1)))
-
-
-def ranks(gram: Tensor, features: int | list[int]) -> tuple[Tensor, Tensor]:
-    """Stable rank trace(K) / ||K||_2 and numerical rank of Gram matrices K (..., N, N) of samples with so many features, of all or each.
-
-    A singular value counts where it is above the largest times max(N, F) times single precision's epsilon.
-    """
-    eigenvalues = torch.linalg.eigvalsh(gram)
-    largest = eigenvalues[..., -1].clamp_min(torch.finfo(gram.dtype).tiny)
-    bound = (torch.as_tensor(features).to(gram).clamp_min(gram.shape[-1]) * torch.finfo(torch.float32).eps) ** 2
-    counted = (eigenvalues > (bound * largest)[..., None]).sum(-1) * (eigenvalues[..., -1] > 0)
-    return gram.diagonal(dim1=-2, dim2=-1).sum(-1) / largest, counted
 
 
 def _spectra(blocks: list[_Block]) -> None:
@@ -223,13 +191,14 @@ def _broken(blocks: list[_Block], loss: float) -> tuple[int, str] | None:
 
 def _metrics(model: nn.Module, blocks: list[_Block], grads: dict[int, Tensor], seen: dict[str, Tensor], loss: float) -> dict[str, float]:
     units = unit_rows(seen["penultimate"].flatten(1).double())
-    stable, numerical = ranks(units @ units.T, units.shape[1])
+    gram = units @ units.T
+    stable, numerical = ranks(gram, units.shape[1])
     first, last = blocks[0].values, blocks[-1].values
     stem = next(p.module for p in model.sites if p.site.kind == "weight")
     dead = [b.values["dead_fraction"] for b in blocks if "dead_fraction" in b.values]
     metrics = {
         "init_loss": loss,
-        "penultimate_cosine_similarity": similarity(units),
+        "penultimate_cosine_similarity": similarity(gram),
         "penultimate_stable_rank": float(stable),
         "penultimate_numerical_rank": float(numerical),
         "first_layer_gradient_norm": math.sqrt(
@@ -248,7 +217,7 @@ def _metrics(model: nn.Module, blocks: list[_Block], grads: dict[int, Tensor], s
 
 
 def _rms(x: Tensor) -> float:
-    return math.sqrt(float(x.double().square().mean()))
+    return float(x.double().norm()) / math.sqrt(x.numel())
 
 
 def jacobian_norm(model: nn.Module, x: Tensor, iterations: int) -> float:

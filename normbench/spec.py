@@ -105,6 +105,7 @@ TRAINING_CODE = (
     "residual.py",
     "signals.py",
     "sites.py",
+    "spectra.py",
     "train.py",
     "weight_norms.py",
     "window.py",

@@ -11,7 +11,8 @@ from torch.nn import functional as F
 
 from normbench import load_method
 from normbench.models import build_model
-from normbench.signals import jacobian_norm, mean_abs_correlation, measure, ranks, similarity, unit_rows
+from normbench.signals import jacobian_norm, measure
+from normbench.spectra import mean_abs_correlation, ranks, similarity, unit_rows
 
 CHAIN = {"family": "resnet", "blocks": 3, "block": "basic", "width": 6, "stem": "cifar", "version": 2, "init": "fan_in"}
 STAGES = {"family": "resnet", "layers": [1, 2], "block": "basic", "width": 4, "stem": "cifar"}
@@ -168,7 +169,7 @@ def test_ranks_and_similarity_of_matrices_that_are_known():
     for samples, stable, numerical, cos in ((same, 1, 1, 1), (orthogonal, 5, 5, 0), (-same[:2] * torch.tensor([[1], [-1]]), 1, 1, -1)):
         units = unit_rows(samples)
         assert [float(r) for r in ranks(units @ units.T, 40)] == [pytest.approx(stable), numerical]
-        assert similarity(units) == pytest.approx(cos, abs=1e-12)
+        assert similarity(units @ units.T) == pytest.approx(cos, abs=1e-12)
     low = torch.randn(12, 4, dtype=torch.float64) @ torch.randn(4, 40, dtype=torch.float64)
     assert int(ranks(low @ low.T, 40)[1]) == 4
     for smallest, features, rank in ((2.0, 40, 2), (0.5, 40, 1), (2.0, 80, 1), (100.0, [10], 2), (0.5, 1, 2)):  # in 40 x epsilon
@@ -187,7 +188,8 @@ def test_constant_channels_have_no_correlation_and_do_not_count():
 def test_independent_samples_are_alike_by_no_more_than_chance():
     generator, features, found = torch.Generator().manual_seed(0), 400, []
     for _ in range(500):
-        found.append(similarity(unit_rows(torch.randn(2, features, dtype=torch.float64, generator=generator))))
+        units = unit_rows(torch.randn(2, features, dtype=torch.float64, generator=generator))
+        found.append(similarity(units @ units.T))
     scaled = np.array(found) * math.sqrt(features)  # standard normal up to 1 / features
     assert abs(scaled.mean()) < 4 / math.sqrt(500) and abs((scaled**2).mean() - 1) < 4 * math.sqrt(2 / 500)
 
