@@ -13,7 +13,7 @@ from normbench.files import whole_file
 from normbench.measured import Measured, NotRun
 from normbench.papers import Claim, Operand, Paper, Test, claim_place, reached, read_paper, reported_number
 from normbench.spec import canonical
-from normbench.tasks import task_names
+from normbench.tasks import absence
 from normbench.verdicts import TESTS, Outcome, Sample, Series, Verdict, all_of, decide, not_run
 
 COLUMNS = [
@@ -63,8 +63,8 @@ def paper_rows(paper: Paper, measured: Measured) -> list[dict]:
 
 def outcome_of(paper: Paper, claim: Claim, measured: Measured) -> Outcome:
     """What the claim's tests found, or why they were not made."""
-    if claim.task not in task_names():
-        return not_run(f"needs task {claim.task}")
+    if absent := absence(claim.task):
+        return not_run(absent)
     if not reached(claim.start, measured.tier):
         return not_run(f"needs tier {claim.start}")
     if not claim.tests:

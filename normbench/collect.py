@@ -39,6 +39,7 @@ RUNS = [
     "git_commit",
     "torch",
     "device",
+    "engine",
 ]
 CURVES = ["run", "step", "metric", "value"]
 PROBES = ["run", "layer", "k", "depth", "quantity", "value"]
@@ -105,7 +106,7 @@ def run_rows(record: Record) -> list[dict]:
         "method": spec["method"],
         "params": canonical(spec["params"]),
         **record.model_dump(include={"arm", "seed", "tier", "status", "n_parameters", "seconds", "peak_memory_bytes", "method_sha256"}),
-        **record.model_dump(include={"data_sha256", "git_commit", "torch", "device"}),
+        **record.model_dump(include={"data_sha256", "git_commit", "torch", "device", "engine"}),
     }
     rows = [{**shared, "metric": name, "value": value, "unit": metrics[name].unit} for name, value in sorted(record.metrics.items())]
     return rows or [{**shared, "metric": "status", "value": float("nan"), "unit": ""}]

@@ -1,18 +1,15 @@
 """Expected work of a run, without torch: good to a factor of about two, for planning, packing and time left."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from normbench.schema import Strict
 from normbench.spec import ArmSpec
-from normbench.tasks import read_task
+from normbench.tasks import Dataset, read_task, work_of
 
 STAGES = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3), 200: (3, 24, 36, 3)}
 BOTTLENECKS = (50, 101, 152, 200)
 FORWARD_AND_BACKWARD = 3  # a backward pass costs about two forward passes
 EMULATION = 3  # rounding each result costs about two more passes over memory
-PER_ROUND = 4  # steps of a round where networks are timed: two of them, there and back
-PER_ELEMENT = 50  # multiply-adds that take as long as a norm's forward pass takes for one element of its input
-COMPILING = 2.0  # seconds a run: ten and more for the first seed, few for the others, which find its kernels in a cache
 
 
 class Machine(Strict):
@@ -27,31 +24,34 @@ class Machine(Strict):
     macs_per_second: float
 
 
+class Work(NamedTuple):
+    """What one seed computes: weight layers, multiply-adds of one training step's forward pass, steps, and seconds beside them."""
+
+    layers: float
+    macs: float
+    steps: float
+    seconds: float = 0.0
+
+
 def expected_seconds(arm: ArmSpec, machine: Machine) -> float:
     """Training seconds of one seed."""
-    data, recipe = read_task(arm.task).datasets[arm.dataset], arm.recipe
-    if "rounds" in recipe:
-        return _timing_seconds(arm, machine)
-    layers, macs = work(arm.model, data.pixels)
+    work = Work(*(work_of(arm.task) or training_work)(arm, read_task(arm.task).datasets[arm.dataset]))
+    step = work.layers * machine.seconds_per_layer + FORWARD_AND_BACKWARD * work.macs / machine.macs_per_second
+    return machine.seconds_per_run + work.seconds + work.steps * step
+
+
+def training_work(arm: ArmSpec, data: Dataset) -> Work:
+    """Of a run that trains on images for a recipe's epochs or steps."""
+    recipe = arm.recipe
+    layers, macs = image_work(arm.model, data.pixels)
     epochs, steps = recipe.get("epochs"), recipe.get("steps") or 1
     if epochs:
         steps = epochs * data.train / recipe["batch_size"]
-    step = layers * machine.seconds_per_layer + FORWARD_AND_BACKWARD * macs * recipe["batch_size"] / machine.macs_per_second
-    return machine.seconds_per_run + steps * step * (EMULATION if recipe.get("precision", "").startswith("emulated") else 1)
+    emulated = EMULATION if recipe.get("precision", "").startswith("emulated") else 1
+    return Work(layers, macs * recipe["batch_size"], steps * emulated)
 
 
-def _timing_seconds(arm: ArmSpec, machine: Machine) -> float:
-    """Seconds of a run that times steps in rounds, of a network or of its norm alone."""
-    recipe, model = arm.recipe, arm.model
-    layers, macs = work(model, recipe["pixels"])
-    if recipe["subject"] == "layer":
-        layers, macs = 1, PER_ELEMENT * model.get("width", 64) * recipe["pixels"] ** 2
-    clip = (recipe.get("frames") or 1) * recipe["batch_size"]
-    step = layers * machine.seconds_per_layer + FORWARD_AND_BACKWARD * macs * clip / machine.macs_per_second
-    return machine.seconds_per_run + PER_ROUND * recipe["rounds"] * step + (COMPILING if recipe.get("compiled") else 0)
-
-
-def work(model: dict[str, Any], pixels: int) -> tuple[int, float]:
+def image_work(model: dict[str, Any], pixels: int) -> tuple[int, float]:
     """(weight layers, multiply-adds of one image's forward pass).
 
     Every stage of 3x3 convolutions costs the same: half the side and twice the channels cancel. A
@@ -65,9 +65,6 @@ def work(model: dict[str, Any], pixels: int) -> tuple[int, float]:
         blocks, bottleneck, width, side = _resnet(model, pixels)
         return sum(blocks) * (3 if bottleneck else 2), 2 * sum(blocks) * _conv(width, side)
     depth, width = model["depth"], model.get("width", 64)
-    if "heads" in model:  # an encoder of depth layers, each of four linear ones and two products of tokens with tokens
-        tokens = pixels**2
-        return 4 * depth, depth * tokens * width * ((4 + 2 * model.get("expansion", 4)) * width + 2 * tokens)
     return depth, depth * _conv(width, pixels / 2)
 
 

@@ -133,6 +133,8 @@ def _record(tier: str, content: dict[str, Any], seed: int, result: Result, devic
         data_sha256=result.data_sha256,
         git_commit=_git_commit(),
         torch=torch.__version__,
+        engine=result.engine or f"torch {torch.__version__}",
+        notes=result.notes,
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         machine={"node": platform.node(), "cpu": platform.machine(), "cores": os.cpu_count(), "python": platform.python_version()},
     )

@@ -176,9 +176,11 @@ def metric_of(task: str, metric: str) -> Metric:
 
 
 def guessing(metric: Metric, task: str, dataset: str) -> float | None:
-    """What guessing reaches: 100 / classes percent of right answers; None where guessing means nothing."""
+    """What guessing reaches: 100 / classes percent of right answers, or nothing at all; None where guessing means nothing."""
+    if metric.guess in (None, "zero"):
+        return None if metric.guess is None else 0.0
     right = 100 / read_task(task).datasets[dataset].classes
-    return {"right": right, "wrong": 100 - right, None: None}[metric.guess]
+    return right if metric.guess == "right" else 100 - right
 
 
 def label_of(paper: Paper, arm: str) -> str:

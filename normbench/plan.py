@@ -8,7 +8,7 @@ from normbench.errors import unknown
 from normbench.methods import method_names
 from normbench.papers import Arm, Claim, Figure, Paper, Table, paper_keys, reached, read_paper
 from normbench.spec import ArmSpec
-from normbench.tasks import task_names
+from normbench.tasks import absence, task_names
 from normbench.tiers import GUEST, TierFile, as_guest, check_overrides, points, read_tier, with_norms_from
 
 SHORT_JOB = 10.0  # seconds, as short as a job may get for the sake of an even end
@@ -98,11 +98,11 @@ def guest_arm_name(arm: str, guest: str) -> str:
 
 
 def claim_runs_at(claim: Claim, tier: str) -> bool:
-    return reached(claim.start, tier) and claim.task in task_names()
+    return reached(claim.start, tier) and not absence(claim.task)
 
 
 def _add(plan: Plan, paper_key: str, name: str, arm: Arm, paper: Paper) -> None:
-    if (paper_key, name) in plan.points or arm.task not in task_names():
+    if (paper_key, name) in plan.points or absence(arm.task):
         return
     result: list[Point] = []
     for point, spec in points(paper_key, name, arm, plan.tier):

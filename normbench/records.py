@@ -20,6 +20,7 @@ class Record(Strict):
     metrics: name -> value; curves: name -> [[step, value], ...]; probes: rows of layer, k, depth, quantity, value.
     status: finished; diverged (at `step`, because of `cause`; a result like any other); refused (the
     method cannot stand in this model, `cause` says why). spec: the ArmSpec's fields. code: hashes of what computed it.
+    engine: the framework that trained, with its version. notes: words that belong to the numbers, as a metric's signature.
     step_seconds: seconds inside training steps, of `seconds` in all. end: written last; a record without it is no record.
     """
 
@@ -44,6 +45,8 @@ class Record(Strict):
     data_sha256: str
     git_commit: str
     torch: str
+    engine: str = ""
+    notes: dict[str, str] = {}
     device: str
     machine: dict[str, Any] = Field(default_factory=dict)
     end: Literal["complete"] = "complete"

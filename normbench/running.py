@@ -25,7 +25,11 @@ class Context:
 
 @dataclass
 class Result:
-    """What an adapter's run() returns; the job makes the record of it."""
+    """What an adapter's run() returns; the job makes the record of it.
+
+    engine: the framework that trained, with its version, where that is not torch alone. notes: words that belong to
+    the numbers, as a metric's signature.
+    """
 
     trained: Trained
     metrics: dict[str, float] = field(default_factory=dict)
@@ -33,3 +37,5 @@ class Result:
     sites: list[dict[str, Any]] = field(default_factory=list)
     n_parameters: int = 0
     data_sha256: str = ""
+    engine: str = ""
+    notes: dict[str, str] = field(default_factory=dict)

@@ -1,10 +1,12 @@
 """Tasks are folders: tasks/<task>/task.yaml says what a task measures and how; adapter.py does it.
 
-`read_task` and `recipe_schema` need no torch; `load_adapter` imports the task's framework.
+`read_task`, `recipe_schema` and `work_of` need no torch; `load_adapter` imports the task's framework.
 """
 
 import importlib
+import importlib.util
 import sys
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -22,25 +24,32 @@ TASKS = ROOT / "tasks"
 class Metric(Strict):
     """What a number means: unit, which direction is good, the range that it can lie in, one sentence.
 
-    guess: whether it counts right or wrong answers, so that guessing reaches a known value.
+    guess: whether it counts right or wrong answers, so that guessing reaches a known value; zero: what has learned nothing scores 0.
     """
 
     unit: str
     direction: Literal["higher", "lower", "none"]
     low: float | None = None
     high: float | None = None
-    guess: Literal["right", "wrong"] | None = None
+    guess: Literal["right", "wrong", "zero"] | None = None
     says: str
 
 
 class Dataset(Strict):
-    """embedded: made offline by the task; classes: how many, for the chance level; train: samples in training."""
+    """embedded: made offline by the task; classes: how many, for the chance level; train: samples; pixels: of an image's side."""
 
     embedded: bool
-    classes: int = Field(ge=2)
+    classes: int | None = Field(None, ge=2)
     train: int = Field(ge=1)
-    pixels: int = Field(ge=1)
+    pixels: int | None = Field(None, ge=1)
     says: str
+
+
+class Requirement(Strict):
+    """A framework that may be absent: the module that a task imports and the command that installs it."""
+
+    module: str
+    install: str
 
 
 class Task(Strict):
@@ -53,6 +62,7 @@ class Task(Strict):
     datasets: dict[str, Dataset]
     models: dict[str, dict[str, Any]]
     recipes: dict[str, dict[str, Any]]
+    requires: Requirement | None = None
     resources: dict[str, Any] = {}
 
 
@@ -71,10 +81,26 @@ def read_task(name: str, folder: Path = TASKS) -> Task:
 
 
 @cache
+def absence(name: str) -> str:
+    """Why nothing of a task can run here, in words; "" where it can."""
+    if name not in task_names():
+        return f"needs task {name}"
+    needed = read_task(name).requires
+    if needed is None or importlib.util.find_spec(needed.module):
+        return ""
+    return f"{needed.module} is not installed; {needed.install}"
+
+
+@cache
 def recipe_schema(name: str) -> type[Strict]:
     """What a recipe of the task may say: tasks/<name>/recipe.py's Recipe, and the shared one where there is none."""
     read_task(name)
     return _module(name, "recipe").Recipe if (TASKS / name / "recipe.py").is_file() else Recipe
+
+
+def work_of(name: str) -> Callable | None:
+    """tasks/<name>/work.py's work(arm, dataset) -> (weight layers, multiply-adds of a step's forward pass, steps), where there is one."""
+    return _module(name, "work").work if (TASKS / name / "work.py").is_file() else None
 
 
 def load_adapter(name: str) -> ModuleType:

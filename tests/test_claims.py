@@ -162,7 +162,7 @@ def test_a_question_is_answered_and_shows_the_numbers():
 
 PUBLISHED = {"table": "table 1-2", "setting": "cifar10 wide_resnet depth100", "method": "divide_sqrt2", "metric": "test_top1"}
 NOT_RUN = [
-    (a_claim(BETTER, task="coco"), {"a": HIGH, "b": LOW}, {}, "needs task coco"),
+    (a_claim(BETTER, task="speech"), {"a": HIGH, "b": LOW}, {}, "needs task speech"),
     (a_claim(BETTER, **{"from": "laptop"}), {"a": HIGH, "b": LOW}, {}, "needs tier laptop"),
     (a_claim(), {"a": HIGH}, {}, "has no test yet"),
     (a_claim(BETTER), {"a": HIGH, "b": []}, {}, "its runs were not selected"),

@@ -8,12 +8,12 @@ from test_cost import Counting
 from torch import nn
 
 from normbench import load_method
-from normbench.cost import expected_seconds, work
+from normbench.cost import expected_seconds
 from normbench.errors import InputError
 from normbench.papers import read_paper
 from normbench.running import Context
 from normbench.spec import ArmSpec
-from normbench.tasks import read_task
+from normbench.tasks import read_task, work_of
 from normbench.tiers import points, read_tier
 from tasks.cost import adapter, subjects
 from tasks.cost.recipe import Recipe
@@ -130,7 +130,7 @@ def test_a_mistake_is_one_sentence(model, recipe, says):
 
 def test_the_work_of_a_layer_is_its_multiply_adds():
     linear = 9 * 8 * (3 * 8 + 8 + 2 * 4 * 8)  # of 9 tokens
-    assert work(MODEL, 3) == (8, 2 * (linear + 2 * 9 * 9 * 8))
+    assert work_of("cost")(an_arm(), read_task("cost").datasets["noise"])[:2] == (8, 2 * 2 * (linear + 2 * 9 * 9 * 8))
 
 
 def test_the_laptop_tier_affords_the_task_and_sweeps_what_the_figures_show():

@@ -135,4 +135,4 @@ def test_seeds_whose_loss_stands_still_are_no_copies(tmp_path):
 
 def test_the_records_type_has_no_place_for_what_it_does_not_know():
     with pytest.raises(ValueError, match="Extra inputs are not permitted"):
-        Record(**{**a_record().model_dump(), "notes": ""})
+        Record(**{**a_record().model_dump(), "remarks": ""})
