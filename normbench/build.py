@@ -134,6 +134,16 @@ def chain(**parts: nn.Module | None) -> nn.Sequential:
     return nn.Sequential(OrderedDict((name, part) for name, part in parts.items() if part is not None))
 
 
+def refusal(make: Callable[[], Any]) -> str | None:
+    """Why the method refuses in the model that `make` builds, tried without memory; None where it stands."""
+    try:
+        with torch.device("meta"):
+            make()
+    except Refused as reason:
+        return str(reason)
+    return None
+
+
 def what_stands(sites: Iterable[Placed]) -> list[dict[str, Any]]:
     """One row a site for the record: name, kind, features, k, depth, and what stands there."""
     return [

@@ -1,48 +1,54 @@
 """What a network's signal does, layer by layer, on one batch: read by hooks, without changing the model."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
 
+from normbench.sites import Site
+
 Probe = dict  # one row: layer, k, depth, quantity, value
 
 
-@torch.no_grad()
 def signal_probes(model: nn.Module, batch: Tensor, when: str) -> list[Probe]:
-    """Variance of each block's output and share of dead units of each rectifier, in training mode.
+    """What `reading` sees of one forward pass of a batch (N, ...) in training mode, which leaves the model as it was."""
+    with reading(model, when) as rows, untouched(model), torch.no_grad():
+        model.train()
+        model(batch)
+    return rows
 
-    batch: inputs (N, ...). when: "init" or "end"; quantities are variance_<when> and dead_fraction_<when>.
-    A unit (channel) is dead when its activation is zero on the whole batch.
+
+@contextlib.contextmanager
+def reading(model: nn.Module, when: str) -> Iterator[list[Probe]]:
+    """Rows, filled by a forward pass inside: variance of each block's output and share of dead units of each rectifier.
+
+    when: "init" or "end"; quantities are variance_<when> and dead_fraction_<when>. A unit (channel) is dead when its
+    activation is zero on the whole batch.
     """
     rows: list[Probe] = []
 
-    def note(placed, quantity):
-        def hook(module, inputs, output):
-            if quantity == "variance":
-                value = float(output.double().var(correction=0))
-            else:
-                dims = [d for d in range(output.ndim) if d != placed.site.channel_dim % output.ndim]
-                value = float((output == 0).all(dim=dims).double().mean())
-            rows.append(_row(placed.site, f"{quantity}_{when}", value))
+    def note(site: Site, quantity: str, read: Callable[[Site, Tensor], float]) -> Callable:
+        return lambda module, inputs, output: rows.append(_row(site, f"{quantity}_{when}", read(site, output.detach())))
 
-        return hook
-
-    handles = []
-    for placed in model.sites:
-        if placed.module is not None and placed.site.kind == "join":
-            handles.append(placed.module.register_forward_hook(note(placed, "variance")))
-        elif placed.module is not None and placed.site.kind == "activation":
-            handles.append(placed.module.register_forward_hook(note(placed, "dead_fraction")))
+    hooks = {"join": ("variance", _variance), "activation": ("dead_fraction", dead_share)}
+    standing = [p for p in model.sites if p.module is not None and p.site.kind in hooks]
+    handles = [p.module.register_forward_hook(note(p.site, *hooks[p.site.kind])) for p in standing]
     try:
-        with untouched(model):
-            model.train()
-            model(batch)
+        yield rows
     finally:
         for handle in handles:
             handle.remove()
-    return rows
+
+
+def _variance(_site: Site, output: Tensor) -> float:
+    return float(output.double().var(correction=0))
+
+
+def dead_share(site: Site, output: Tensor) -> float:
+    """The share of channels that are zero on the whole batch."""
+    dims = [d for d in range(output.ndim) if d != site.channel_dim % output.ndim]
+    return float((output == 0).all(dim=dims).double().mean())
 
 
 def join_probes(model: nn.Module) -> list[Probe]:

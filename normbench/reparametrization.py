@@ -39,7 +39,10 @@ def with_bias(layer: nn.Module) -> nn.Module:
 
 def channel_norm(v: Tensor) -> Tensor:
     """||v_i||_2 of each output channel: (C_out, ...) -> (C_out, 1, ...)."""
-    return v.flatten(1).norm(dim=1).view(-1, *[1] * (v.ndim - 1))
+    shape = (-1, *[1] * (v.ndim - 1))
+    if v.is_meta:  # where torch would work out the shapes by imports and code that take longer than the rest of a model
+        return v.new_empty(v.shape[0]).view(shape)
+    return v.flatten(1).norm(dim=1).view(shape)
 
 
 class WeightNorm(nn.Module):

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from normbench.build import Placed
-from normbench.probes import Probe, untouched
+from normbench.probes import Probe, dead_share, untouched
 from normbench.spectra import mean_abs_correlation, ranks, similarity, unit_rows
 
 
@@ -141,10 +141,8 @@ def _activation(placed: Placed, block: _Block | None, seen: dict[str, Tensor]) -
             seen["penultimate"] = output.detach()
         if block is None:
             return
-        dims = [d for d in range(output.ndim) if d != placed.site.channel_dim % output.ndim]
-        share = float((output.detach() == 0).all(dim=dims).double().mean())
-        block.values.setdefault("dead_fraction", 0.0)
-        block.values["dead_fraction"] = max(block.values["dead_fraction"], share)
+        share = dead_share(placed.site, output.detach())
+        block.values["dead_fraction"] = max(block.values.get("dead_fraction", 0.0), share)
 
     return hook
 

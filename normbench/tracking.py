@@ -19,7 +19,8 @@ from normbench.files import write_if_changed
 from normbench.line import SQLITE, Folders, read_content
 from normbench.records import Record, read_record
 
-BATCH = 1000  # MLflow's limit of metrics in one call
+BATCH = 1000  # MLflow's limit of params and metrics together in one call
+PARAMS = 100  # and of params
 SQLITE_WAIT = 20  # seconds that a locked store is waited for
 
 
@@ -122,7 +123,7 @@ def _present(client, experiment: str, folders: Folders) -> dict[str, Any]:
         page = client.search_runs([found.experiment_id], max_results=1000, page_token=token)
         for run in page:
             tags = run.data.tags
-            if tags.get("complete") == "yes" and tags.get("run") not in runs:
+            if run.info.status != "RUNNING" and "run" in tags and tags["run"] not in runs:
                 runs[tags["run"]] = (run.info.run_id, tags["record_sha256"])
             else:
                 client.delete_run(run.info.run_id)
@@ -132,7 +133,8 @@ def _present(client, experiment: str, folders: Folders) -> dict[str, Any]:
 
 
 def _add(client, experiment_id: str, record: Record, sha: str, path: Path) -> None:
-    from mlflow.entities import Metric, Param, RunTag
+    from mlflow.entities import Metric, Param
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
     tags = {
         "run": record.run,
@@ -149,17 +151,18 @@ def _add(client, experiment_id: str, record: Record, sha: str, path: Path) -> No
         tags["cause"] = record.cause
     run = client.create_run(experiment_id, tags=tags)
     params = [Param(k, str(v)[:6000]) for k, v in _flat(record.spec).items()] + [Param("seed", str(record.seed))]
-    client.log_batch(run.info.run_id, params=params[:100])
     last = max((step for points in record.curves.values() for step, _ in points), default=0)
     metrics = [Metric(f"curve/{name}", value, 0, step) for name, points in record.curves.items() for step, value in points]
     metrics += [Metric(name, value, 0, last) for name, value in record.metrics.items()]
-    for start in range(0, len(metrics), BATCH):
+    first = BATCH - PARAMS
+    client.log_batch(run.info.run_id, params=params[:PARAMS], metrics=metrics[:first])
+    for start in range(first, len(metrics), BATCH):
         client.log_batch(run.info.run_id, metrics=metrics[start : start + BATCH])
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "record.json"
         copy.write_bytes(path.read_bytes())
-        client.log_artifact(run.info.run_id, str(copy))
-    client.log_batch(run.info.run_id, tags=[RunTag("complete", "yes")])
+        get_artifact_repository(run.info.artifact_uri).log_artifact(str(copy))  # the client's call asks for the whole run first
+    # Last: until then the run counts as running, and the next import begins it anew.
     client.set_terminated(run.info.run_id, status="FINISHED" if record.status == "finished" else "FAILED")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from normbench import load_method
-from normbench.build import Refused, count_parameters, what_stands
+from normbench.build import Refused, count_parameters, refusal, what_stands
 from normbench.running import Context, Result
 from normbench.spec import ArmSpec
 from normbench.train import Trained
@@ -32,13 +32,8 @@ def prepare(dataset: str, root: Path) -> str:
 
 def check(arm: ArmSpec) -> str | None:
     """Build the arm's model without memory. Returns why there is nothing to time, None where there is; raises InputError on mistakes."""
-    try:
-        with torch.device("meta"):
-            _network(arm, Recipe(**arm.recipe))
-            _network(arm, Recipe(**arm.recipe), _baseline(arm))
-    except Refused as reason:
-        return str(reason)
-    return None
+    recipe = Recipe(**arm.recipe)
+    return refusal(lambda: (_network(arm, recipe), _network(arm, recipe, _baseline(arm))))
 
 
 def run(arm: ArmSpec, seed: int, context: Context, clock: Clock | None = None) -> Result:

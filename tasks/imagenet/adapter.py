@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from normbench import load_method
-from normbench.build import Refused, count_parameters, what_stands
+from normbench.build import Refused, count_parameters, refusal, what_stands
 from normbench.classification import evaluate, mixer, run_metrics
 from normbench.models import build_model
-from normbench.probes import dead_fraction, join_probes, signal_probes
+from normbench.probes import dead_fraction, join_probes, reading, signal_probes
 from normbench.recipe import Recipe
 from normbench.running import Context, Result
 from normbench.signals import measure
@@ -40,12 +40,7 @@ def prepare(dataset: str, root: Path) -> str:
 
 def check(arm: ArmSpec) -> str | None:
     """Build the arm's model without memory. Returns why the method refuses, None where it stands; raises InputError on mistakes."""
-    try:
-        with torch.device("meta"):
-            _model(arm)
-    except Refused as reason:
-        return str(reason)
-    return None
+    return refusal(lambda: _model(arm))
 
 
 def run(arm: ArmSpec, seed: int, context: Context) -> Result:
@@ -69,8 +64,8 @@ def run(arm: ArmSpec, seed: int, context: Context) -> Result:
     steps = recipe.total_steps(epoch_steps)
     model.method.calibrate(model, model.sites, model.method_params, _first_batches(batches(0), recipe.calibration_batches))
     probe_batch, probe_labels = (t[:PROBE_BATCH] for t in next(iter(held_out)))
-    before = measure(model, probe_batch, probe_labels, everything=False).metrics
-    probes = signal_probes(model, probe_batch, "init")
+    with reading(model, "init") as probes:
+        before = measure(model, probe_batch, probe_labels, everything=False).metrics
     norm_before = _kernel_norm(model)
     trained = fit(
         Training(

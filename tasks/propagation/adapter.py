@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from normbench import load_method
-from normbench.build import Refused, count_parameters, what_stands
+from normbench.build import Refused, count_parameters, refusal, what_stands
 from normbench.models import build_model
 from normbench.running import Context, Result
 from normbench.signals import jacobian_norm, measure
@@ -32,12 +32,7 @@ def prepare(dataset: str, root: Path) -> str:
 
 def check(arm: ArmSpec) -> str | None:
     """Build the arm's model without memory. Returns why the method refuses, None where it stands; raises InputError on mistakes."""
-    try:
-        with torch.device("meta"):
-            _model(arm)
-    except Refused as reason:
-        return str(reason)
-    return None
+    return refusal(lambda: _model(arm))
 
 
 def run(arm: ArmSpec, seed: int, context: Context) -> Result:
