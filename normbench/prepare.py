@@ -9,7 +9,7 @@ from pathlib import Path
 
 from normbench.errors import InputError, unknown
 from normbench.files import write_json
-from normbench.tasks import load_adapter, read_task, task_names
+from normbench.tasks import load_preparer, read_task, task_names
 
 
 def main() -> int:
@@ -19,10 +19,11 @@ def main() -> int:
     parser.add_argument("--ready", type=Path, required=True)
     args = parser.parse_args()
     try:
-        tasks = {dataset: name for name in task_names() for dataset in read_task(name).datasets}
+        # Tasks that share a dataset make it alike: the first does.
+        tasks = {dataset: name for name in reversed(task_names()) for dataset in read_task(name).datasets}
         if args.dataset not in tasks:
             raise unknown("--dataset", "dataset", args.dataset, tasks)
-        data_sha256 = load_adapter(tasks[args.dataset]).prepare(args.dataset, args.data)
+        data_sha256 = load_preparer(tasks[args.dataset])(args.dataset, args.data)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

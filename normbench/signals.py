@@ -40,10 +40,11 @@ class _Block:
     features: int = 0
 
 
-def measure(model: nn.Module, x: Tensor, y: Tensor, *, everything: bool = True) -> Signal:
+def measure(model: nn.Module, x: Tensor, y: Tensor, *, everything: bool = True, ends: bool = False) -> Signal:
     """All quantities of `model` on the batch x (N, ...) with labels y (N,), in training mode, for the mean cross-entropy.
 
     everything: False leaves out what needs products of all samples or all channels at each block, which is most of the time.
+    ends: True leaves out all blocks but the first and the last too, and what is known of their weights.
 
     Per block: variance, mean, skip and branch variances, skip_over_branch (ratio of standard deviations), contribution (root
     mean square of what the branch adds, times what later joins multiply it by), cosine_similarity, stable_rank, numerical_rank,
@@ -51,6 +52,9 @@ def measure(model: nn.Module, x: Tensor, y: Tensor, *, everything: bool = True) 
     decrease of the loss per unit of learning rate through its parameters: their squared gradient).
     """
     blocks = _blocks(model)
+    depth = len(blocks)
+    if ends:
+        everything, blocks = False, blocks[:1] + blocks[1:][-1:]
     seen: dict[str, Tensor] = {}
     with untouched(model), _hooks(model, blocks, seen, everything):
         model.train()
@@ -61,12 +65,13 @@ def measure(model: nn.Module, x: Tensor, y: Tensor, *, everything: bool = True) 
     by_id = {id(p): g for p, g in zip(parameters, grads, strict=True) if g is not None}
     _spectra(blocks)
     _contributions(blocks)
-    _weight_gradients(model, blocks, by_id)
-    signal = Signal(broken=_broken(blocks, loss_value))
+    if not ends:
+        _weight_gradients(model, blocks, by_id)
+    signal = Signal(broken=_broken(blocks, depth, loss_value))
     for block in blocks:
         site = block.placed.site
         signal.rows += [
-            {"layer": site.name, "k": block.k, "depth": len(blocks), "quantity": name, "value": value}
+            {"layer": site.name, "k": block.k, "depth": depth, "quantity": name, "value": value}
             for name, value in block.values.items()
             if math.isfinite(value)
         ]
@@ -177,14 +182,14 @@ def _weight_gradients(model: nn.Module, blocks: list[_Block], grads: dict[int, T
         block.values |= {"weight_gradient_norm": math.sqrt(squares), "loss_change": squares}
 
 
-def _broken(blocks: list[_Block], loss: float) -> tuple[int, str] | None:
+def _broken(blocks: list[_Block], depth: int, loss: float) -> tuple[int, str] | None:
     for block in blocks:
         if not math.isfinite(block.values.get("variance", 0.0)):
-            return block.k, f"the signal explodes at block {block.k} of {len(blocks)}"
+            return block.k, f"the signal explodes at block {block.k} of {depth}"
     for block in reversed(blocks):
-        if not math.isfinite(block.values.get("loss_change", 0.0)):
-            return block.k, f"the gradient explodes at block {block.k} of {len(blocks)}"
-    return None if math.isfinite(loss) else (len(blocks), "the loss is not finite behind the last block")
+        if not math.isfinite(block.values.get("loss_change", block.values.get("gradient_norm", 0.0))):
+            return block.k, f"the gradient explodes at block {block.k} of {depth}"
+    return None if math.isfinite(loss) else (depth, "the loss is not finite behind the last block")
 
 
 def _metrics(model: nn.Module, blocks: list[_Block], grads: dict[int, Tensor], seen: dict[str, Tensor], loss: float) -> dict[str, float]:
@@ -211,7 +216,7 @@ def _metrics(model: nn.Module, blocks: list[_Block], grads: dict[int, Tensor], s
         metrics["gradient_ratio"] = first["gradient_norm"] / last["gradient_norm"]
     if dead:
         metrics["dead_fraction_init"] = sum(dead) / len(dead)
-    return metrics
+    return {name: value for name, value in metrics.items() if math.isfinite(value)}
 
 
 def _rms(x: Tensor) -> float:

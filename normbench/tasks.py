@@ -103,6 +103,12 @@ def work_of(name: str) -> Callable | None:
     return _module(name, "work").work if (TASKS / name / "work.py").is_file() else None
 
 
+def load_preparer(name: str) -> Callable[[str, Path], str]:
+    """The task's prepare(dataset, root) -> hash: of its prepare.py, which may do without its framework, or else of its adapter."""
+    read_task(name)
+    return _module(name, "prepare" if (TASKS / name / "prepare.py").is_file() else "adapter").prepare
+
+
 def load_adapter(name: str) -> ModuleType:
     """The module tasks/<name>/adapter.py."""
     read_task(name)

@@ -249,3 +249,7 @@ def test_what_is_cheap_is_the_same_without_the_rest(name):
     kept = {"variance", "gradient_norm", "weight_gradient_norm", "loss_change", "dead_fraction"}
     assert quick.rows == [row for row in full.rows if row["quantity"] in kept] and len(quick.rows) == 15
     assert quick.metrics == {key: value for key, value in full.metrics.items() if key != "mean_abs_correlation"}
+    ends = measure(model, x, y, ends=True)
+    of_weights = {"weight_gradient_norm", "loss_change"}
+    assert ends.rows == [row for row in quick.rows if row["k"] in (1, row["depth"]) and row["quantity"] not in of_weights]
+    assert {key: value for key, value in quick.metrics.items() if key != "dead_fraction_init"}.items() <= ends.metrics.items()

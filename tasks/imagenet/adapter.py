@@ -5,7 +5,6 @@ This is the only code of the suite that knows image folders, CIFAR and the digit
 
 import itertools
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -27,15 +26,6 @@ EVAL_BATCH = 256
 PROBE_BATCH = 64
 # What the untrained network already tells, so that it can be held against what came of it.
 INIT_METRICS = ("penultimate_cosine_similarity", "first_layer_gradient_norm", "gradient_ratio", "variance_ratio")
-
-
-def prepare(dataset: str, root: Path) -> str:
-    """Make the embedded dataset, or check the user's; returns its hash. One sentence where it is missing or broken."""
-    if dataset in data.EMBEDDED:
-        data.make(dataset, root / dataset)
-    else:
-        data.check(dataset, root / dataset)
-    return data.data_sha256(dataset, root / dataset)
 
 
 def check(arm: ArmSpec) -> str | None:
@@ -65,7 +55,7 @@ def run(arm: ArmSpec, seed: int, context: Context) -> Result:
     model.method.calibrate(model, model.sites, model.method_params, _first_batches(batches(0), recipe.calibration_batches))
     probe_batch, probe_labels = (t[:PROBE_BATCH] for t in next(iter(held_out)))
     with reading(model, "init") as probes:
-        before = measure(model, probe_batch, probe_labels, everything=False).metrics
+        before = measure(model, probe_batch, probe_labels, ends=True).metrics
     norm_before = _kernel_norm(model)
     trained = fit(
         Training(

@@ -14,7 +14,7 @@ from normbench.running import Context, Result
 from normbench.signals import jacobian_norm, measure
 from normbench.spec import ArmSpec
 from normbench.train import Trained
-from tasks.imagenet import adapter as images
+from tasks.imagenet import prepare as images
 from tasks.propagation import data, exact
 from tasks.propagation.recipe import Recipe
 
