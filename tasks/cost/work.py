@@ -8,7 +8,7 @@ from normbench.tasks import Dataset
 
 PER_ROUND = 4  # steps of a round: the network and its baseline, there and back
 PER_ELEMENT = 50  # multiply-adds that take as long as a norm's forward pass takes for one element of its input
-COMPILING = 6.0  # seconds a run: fifteen and more for the first seed, few for the others, which find its kernels in a cache
+COMPILING = 2.0  # seconds a run: ten and more for the first seed, few for the others, which find its kernels in a cache
 
 
 def work(arm: ArmSpec, _data: Dataset) -> Work:
