@@ -1,0 +1,114 @@
+"""fairseq's translation task with what a method needs of a training, and with someone who watches it."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from fairseq.data import data_utils
+from fairseq.logging import metrics
+from fairseq.tasks import register_task
+from fairseq.tasks.translation import TranslationConfig, TranslationTask
+from omegaconf import II
+from torch import Tensor, nn
+
+from .optimizer import mark_groups
+from .watch import Watch
+
+NAME = "normbench_translation"
+next_watch: Watch | None = None  # of the training that begins next in this process: fairseq makes its task itself
+
+
+@dataclass
+class MethodTranslationConfig(TranslationConfig):
+    calibration_batches: int = field(default=8, metadata={"help": "first batches that a method may calibrate on"})
+    max_tokens: int | None = II("dataset.max_tokens")
+    seed: int = II("common.seed")
+    weight_decay: float = field(default=0.0, metadata={"help": "the optimizer's, where the method wants no other"})
+
+
+class Inputs(nn.Module):
+    """`model` called with one batch of fairseq's inputs, as methods call a model to calibrate."""
+
+    def __init__(self, model: nn.Module):
+        super().__init__()
+        self.model = model
+
+    def forward(self, batch: dict[str, Tensor]):
+        return self.model(**batch)
+
+
+@register_task(NAME, dataclass=MethodTranslationConfig)
+class MethodTranslation(TranslationTask):
+    def __init__(self, cfg, src_dict, tgt_dict):
+        global next_watch
+        super().__init__(cfg, src_dict, tgt_dict)
+        self.watch, next_watch = next_watch or Watch(), None
+
+    def build_model(self, cfg, from_checkpoint=False):
+        model = super().build_model(cfg, from_checkpoint)
+        mark_groups(model, self.cfg.weight_decay)
+        return model
+
+    def begin_epoch(self, epoch, model):
+        super().begin_epoch(epoch, model)
+        if not self.watch.calibrated:
+            self.calibrate(model)
+            self.watch.calibrated = True
+
+    def calibrate(self, model: nn.Module) -> None:
+        """Show the method the first batches of the training, without padding: of each the pairs of its commonest lengths."""
+        if "calibrate" not in model.method.defined:
+            return
+        device = next(model.parameters()).device
+        batches = [{name: part.to(device) for name, part in batch.items()} for batch in self.first_batches(self.cfg.calibration_batches)]
+        torch.manual_seed(self.cfg.seed)
+        model.method.calibrate(Inputs(model), model.sites, model.method_params, batches)
+
+    def first_batches(self, count: int) -> list[dict[str, Tensor]]:
+        dataset = self.dataset(self.cfg.train_subset)
+        epoch = self.get_batch_iterator(dataset, max_tokens=self.cfg.max_tokens, seed=self.cfg.seed, disable_iterator_cache=True)
+        batches = list(epoch.frozen_batches)
+        with data_utils.numpy_seed(self.cfg.seed + 1):  # as fairseq orders its first epoch
+            np.random.shuffle(batches)
+        return [dataset.collater([dataset[i] for i in self._of_one_length(dataset, batch)])["net_input"] for batch in batches[:count]]
+
+    @staticmethod
+    def _of_one_length(dataset, batch: list[int]) -> list[int]:
+        lengths = {i: (int(dataset.src_sizes[i]), int(dataset.tgt_sizes[i])) for i in batch}
+        (commonest, _), *_ = Counter(lengths.values()).most_common()
+        return [i for i in batch if lengths[i] == commonest]
+
+    def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False):
+        self.watch.begin()
+        return super().train_step(sample, model, criterion, optimizer, update_num, ignore_grad)
+
+    def optimizer_step(self, optimizer, model, update_num):
+        model.method.clip(model, model.sites, model.method_params)
+        super().optimizer_step(optimizer, model, update_num)
+
+    def valid_step(self, sample, model, criterion):
+        loss, sample_size, logged = super().valid_step(sample, model, criterion)
+        self.watch.hold_out(float(logged["nll_loss"]), int(logged["ntokens"]))
+        return loss, sample_size, logged
+
+    def post_save(self, path, num_updates):
+        if self.watch.after_save:
+            self.watch.after_save(path, num_updates)
+
+    def post_validate(self, model, stats, agg):
+        self.watch.end_of_validation()
+
+    def reduce_metrics(self, logging_outputs, criterion):
+        super().reduce_metrics(logging_outputs, criterion)
+        if self.watch.began:  # in a training step, not in a validation
+            size = sum(float(logged["sample_size"]) for logged in logging_outputs)
+            loss = sum(float(logged["loss"]) for logged in logging_outputs) / size
+            tokens = sum(int(logged["ntokens"]) for logged in logging_outputs)
+            self.watch.end(loss, tokens, float(metrics.get_meter("train", "gnorm").val))
+
+    def get_checkpoint_dict(self):
+        return {type(self).__name__: self.watch.state_dict()}
+
+    def set_checkpoint_dict(self, state):
+        self.watch.load_state_dict(state)
