@@ -76,7 +76,7 @@ class Measured:
             told.unit,
             told.direction,
             guess,
-            metric.replace("_", " "),
+            "" if metric == told.unit.lower() else metric.replace("_", " "),  # 28.4 BLEU needs no other name
         )
 
     def finished(self, arm: str, metric: str) -> list[float]:

@@ -11,6 +11,7 @@ TOLD = (
     "lr",
     "optimizer",
     "batch_size",
+    "max_tokens",
     "epochs",
     "steps",
     "weight_decay",
@@ -20,6 +21,7 @@ TOLD = (
     "mixup",
     "label_smoothing",
     "drop_fc",
+    "dropout",
     "drop_conv",
     "precision",
 )
@@ -28,6 +30,7 @@ WORDS = {
     "drop_fc": "dropout",
     "drop_conv": "dropout of channels",
     "batch_size": "batch size",
+    "max_tokens": "tokens of a batch",
     "weight_decay": "weight decay",
     "decay": "decay of",
 }
@@ -96,7 +99,7 @@ class Shaped:
     def _setting(self, arm: str) -> str:
         spec = self.measured.plan["arms"][arm]["spec"]
         recipe = spec["recipe"]
-        batch = recipe["batch_size"]
+        batch = recipe["batch_size"] if "batch_size" in recipe else f"{recipe['max_tokens'] * recipe['update_freq']:,} tokens"
         if recipe.get("epochs"):
             return f"{spec['dataset']}, {recipe['epochs']:g} epochs of {batch}"
         return f"{spec['dataset']}, {recipe['steps']} steps of {batch}" if recipe.get("steps") else f"{spec['dataset']}, a batch of {batch}"

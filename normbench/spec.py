@@ -85,7 +85,7 @@ def code_of_run(task: str, method: str) -> dict[str, str]:
     models = (ROOT / "normbench" / "models").glob("*.py")
     return {
         "method": code_digest(ROOT / "methods" / f"{method}.py"),
-        "task": code_digest(*(path for path in (ROOT / "tasks" / task).glob("*.py") if path.name != "work.py")),  # which only plans
+        "task": code_digest(*(path for path in (ROOT / "tasks" / task).rglob("*.py") if path.name != "work.py")),  # which only plans
         "library": code_digest(*library, *models),
     }
 

@@ -1,9 +1,9 @@
 """From parallel text to what fairseq trains on: shared subwords (sentencepiece), then fairseq-preprocess. The same for every corpus.
 
-    <out>/sentencepiece.model                      subwords of both languages together, learned from the training text
-    <out>/dict.<language>.txt                      the vocabulary, the same for both
-    <out>/{train,valid,test}.<s>-<t>.<language>.{bin,idx}
-    <out>/reference.<target>                       the test text as it was, which translations are compared with
+<out>/sentencepiece.model                      subwords of both languages together, learned from the training text
+<out>/dict.<language>.txt                      the vocabulary, the same for both
+<out>/{train,valid,test}.<s>-<t>.<language>.{bin,idx}
+<out>/reference.<target>                       the test text as it was, which translations are compared with
 """
 
 import os

@@ -1,8 +1,8 @@
 """What fairseq-preprocess made of the user's text, and what can be wrong with it. No torch at the top: fairseq is imported late.
 
-    dict.<language>.txt, {train,valid,test}.<s>-<t>.<language>.{bin,idx}    as fairseq-preprocess writes them
-    reference.<target>                                                      the test's target text as people write it, one sentence a line
-    sentencepiece.model                                                     where the subwords are sentencepiece's; without, they are subword-nmt's
+dict.<language>.txt, {train,valid,test}.<s>-<t>.<language>.{bin,idx}    as fairseq-preprocess writes them
+reference.<target>                                                      the test's target text as people write it, one sentence a line
+sentencepiece.model                                                     where the subwords are sentencepiece's; without, they are subword-nmt's
 """
 
 import hashlib
@@ -96,8 +96,14 @@ def _check_split(folder: Path, split: str, languages: tuple[str, str]) -> int:
         tokens = np.concatenate([dataset[int(i)].numpy() for i in chosen])
         unknown = float(np.mean(tokens == words.unk()))
         if tokens.max() >= len(words) or unknown > UNKNOWN:
-            why = f"{path}.bin has word {tokens.max()} of {len(words)}" if tokens.max() >= len(words) else f"{unknown:.1%} of {path}.bin is unknown to it"
-            raise InputError(f"data: {folder / f'dict.{language}.txt'} is a vocabulary made from other data: {why}; run fairseq-preprocess again")
+            why = (
+                f"{path}.bin has word {tokens.max()} of {len(words)}"
+                if tokens.max() >= len(words)
+                else f"{unknown:.1%} of {path}.bin is unknown to it"
+            )
+            raise InputError(
+                f"data: {folder / f'dict.{language}.txt'} is a vocabulary made from other data: {why}; run fairseq-preprocess again"
+            )
     (first, n), (second, m) = lengths.items()
     if n != m:
         raise InputError(f"data: {folder}: {split} has {n:,} sentences of {first} and {m:,} of {second}; run fairseq-preprocess again")

@@ -1,8 +1,8 @@
 """The embedded corpora as files, made once and compared with their manifest ever after.
 
-    <folder>/manifest.json
-    <folder>/text/{train,valid,test}.{en,de}     numbers.py
-    <folder>/binarized/                          binarize.py
+<folder>/manifest.json
+<folder>/text/{train,valid,test}.{en,de}     numbers.py
+<folder>/binarized/                          binarize.py
 """
 
 import hashlib

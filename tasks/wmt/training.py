@@ -80,7 +80,14 @@ def _model(model: dict[str, Any], recipe: Recipe) -> list[str]:
     flags = [f"--{side}-normalize-before" for side, _ in sides if model["norm_first"]]
     flags += {"all": ["--share-all-embeddings"], "decoder": ["--share-decoder-input-output-embed"], "none": []}[model["share_embeddings"]]
     flags += ["--layernorm-embedding"] if model.get("norm_embedding") else []
-    dropouts = ("--dropout", recipe.dropout, "--attention-dropout", recipe.attention_dropout, "--activation-dropout", recipe.activation_dropout)
+    dropouts = (
+        "--dropout",
+        recipe.dropout,
+        "--attention-dropout",
+        recipe.attention_dropout,
+        "--activation-dropout",
+        recipe.activation_dropout,
+    )
     return [*numbers, *flags, *map(str, dropouts), "--activation-fn", model.get("activation", "relu")]
 
 
@@ -208,7 +215,9 @@ def averaged_weights(folder: Path, recipe: Recipe) -> tuple[dict[str, Tensor], i
     for path in paths:
         state = load(path)
         if state is None:
-            raise InputError(f"{path}: is missing or cut short, and the finished training averages it; remove {folder}, and the run starts anew")
+            raise InputError(
+                f"{path}: is missing or cut short, and the finished training averages it; remove {folder}, and the run starts anew"
+            )
         models.append(state["model"])
     mean = {
         name: torch.stack([m[name].double() for m in models]).mean(0).to(value.dtype) if value.is_floating_point() else value
