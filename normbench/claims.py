@@ -33,7 +33,8 @@ COLUMNS = [
     "source",
     "says",
 ]
-PAIRED_BY = ("batch_size", "max_tokens", "epochs", "steps", "augment")  # what must agree for two arms to see the same data in the same order
+# what must agree for two arms to see the same data in the same order
+PAIRED_BY = ("batch_size", "max_tokens", "epochs", "steps", "augment")
 
 
 def main() -> int:

@@ -43,7 +43,7 @@ def check(arm: ArmSpec) -> str | None:
     """Build the arm's model without memory. Returns why the method refuses, None where it stands; raises InputError on mistakes."""
     words = Dictionary()  # how many words there are changes no site
     somewhere = data.Corpus(Path("data-bin"), "en", "de", Path("reference.de"), None, "")
-    arguments = training.configuration(training.command(arm, 0, somewhere, Path("checkpoints"), cpu=True)).model
+    arguments = training.parsed(training.command(arm, 0, somewhere, Path("checkpoints"), cpu=True))
     try:
         with torch.device("meta"):
             training.MethodTransformer.build_model(arguments, Namespace(source_dictionary=words, target_dictionary=words))

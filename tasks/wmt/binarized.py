@@ -18,7 +18,7 @@ from tasks.wmt.text import SPLITS
 SUBWORDS = "sentencepiece.model"
 SAMPLE = 20_000  # sentences of the training set whose words are looked up
 UNKNOWN = 0.01  # share of unknown words above which the vocabulary was made from other text: with subwords hardly any is unknown
-# fairseq's prepare-wmt14en2de.sh without --icml17 makes WMT17 (facebookresearch/fairseq#1618): 3,960,793 pairs (facebookresearch/fairseq#132).
+# prepare-wmt14en2de.sh without --icml17 makes WMT17 (facebookresearch/fairseq#1618): 3,960,793 pairs (facebookresearch/fairseq#132).
 WMT17_PAIRS = range(3_959_000, 3_963_000)
 
 
@@ -65,7 +65,8 @@ def check_origin(dataset: str, folder: Path, pairs: int) -> None:
     if told or pairs in WMT17_PAIRS:
         why = f"{log} says that it was made from {told[1]}" if told else f"it has {pairs:,} training pairs"
         raise InputError(
-            f"data: {folder} is WMT17 and not WMT14: {why}; prepare-wmt14en2de.sh makes WMT14 only with --icml17, or name the folder wmt17_en_de"
+            f"data: {folder} is WMT17 and not WMT14: {why}; prepare-wmt14en2de.sh makes WMT14 only with --icml17, "
+            "and what it makes without belongs into wmt17_en_de"
         )
 
 
@@ -78,7 +79,8 @@ def _missing(name: str, folder: Path, languages: tuple[str, str]) -> str:
 def _check_subwords(folder: Path) -> None:
     if pieces(folder) is None and importlib.util.find_spec("sacremoses") is None:
         raise InputError(
-            f"data: {folder} has no {SUBWORDS}, so its words were Moses's, and putting them together again takes sacremoses: pip install sacremoses"
+            f"data: {folder} has no {SUBWORDS}, so its words are Moses's, and putting them together again takes sacremoses; "
+            "pip install sacremoses"
         )
 
 
@@ -95,15 +97,11 @@ def _check_split(folder: Path, split: str, languages: tuple[str, str]) -> int:
         chosen = np.linspace(0, len(dataset) - 1, min(SAMPLE, len(dataset)), dtype=int)
         tokens = np.concatenate([dataset[int(i)].numpy() for i in chosen])
         unknown = float(np.mean(tokens == words.unk()))
-        if tokens.max() >= len(words) or unknown > UNKNOWN:
-            why = (
-                f"{path}.bin has word {tokens.max()} of {len(words)}"
-                if tokens.max() >= len(words)
-                else f"{unknown:.1%} of {path}.bin is unknown to it"
-            )
-            raise InputError(
-                f"data: {folder / f'dict.{language}.txt'} is a vocabulary made from other data: {why}; run fairseq-preprocess again"
-            )
+        why = f"{path}.bin has word {tokens.max()} of {len(words)}" if tokens.max() >= len(words) else ""
+        why = why or (f"{unknown:.1%} of {path}.bin is unknown to it" if unknown > UNKNOWN else "")
+        if why:
+            vocabulary = folder / f"dict.{language}.txt"
+            raise InputError(f"data: {vocabulary} is a vocabulary made from other data: {why}; run fairseq-preprocess again")
     (first, n), (second, m) = lengths.items()
     if n != m:
         raise InputError(f"data: {folder}: {split} has {n:,} sentences of {first} and {m:,} of {second}; run fairseq-preprocess again")

@@ -16,7 +16,7 @@ def expected(languages: tuple[str, str]) -> str:
 
 
 def check(folder: Path, languages: tuple[str, str]) -> tuple[dict[str, int], str]:
-    """(pairs of each split, SHA-256 of all six files); raises InputError on a missing side, unequal lengths, empty lines, another encoding."""
+    """(pairs of each split, SHA-256 of all six files); raises InputError on a missing side, unequal lengths, an empty line, no UTF-8."""
     pairs, rolled = {}, hashlib.sha256()
     for split in SPLITS:
         lines = {}

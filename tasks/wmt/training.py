@@ -39,6 +39,7 @@ from normbench_fairseq.watch import Diverged, Watch  # noqa: E402
 LAST, KEPT = "checkpoint_last.pt", "evaluated_"
 IDENTITY = "identity"
 NEVER = 10**9
+SHARED = {"all": ["--share-all-embeddings"], "decoder": ["--share-decoder-input-output-embed"], "none": []}
 
 
 def command(arm: ArmSpec, seed: int, corpus: Corpus, folder: Path, cpu: bool) -> list[str]:
@@ -64,36 +65,24 @@ def command(arm: ArmSpec, seed: int, corpus: Corpus, folder: Path, cpu: bool) ->
 
 
 def _model(model: dict[str, Any], recipe: Recipe) -> list[str]:
-    encoder, decoder = model["layers"]
-    sides = (("encoder", encoder), ("decoder", decoder))
-    numbers = [
-        option
-        for side, layers in sides
-        for name, value in (
-            ("layers", layers),
-            ("embed-dim", model["width"]),
-            ("ffn-embed-dim", model["feedforward"]),
-            ("attention-heads", model["heads"]),
-        )
-        for option in (f"--{side}-{name}", str(value))
-    ]
-    flags = [f"--{side}-normalize-before" for side, _ in sides if model["norm_first"]]
-    flags += {"all": ["--share-all-embeddings"], "decoder": ["--share-decoder-input-output-embed"], "none": []}[model["share_embeddings"]]
-    flags += ["--layernorm-embedding"] if model.get("norm_embedding") else []
-    dropouts = (
-        "--dropout",
-        recipe.dropout,
-        "--attention-dropout",
-        recipe.attention_dropout,
-        "--activation-dropout",
-        recipe.activation_dropout,
-    )
-    return [*numbers, *flags, *map(str, dropouts), "--activation-fn", model.get("activation", "relu")]
+    options = ["--activation-fn", model.get("activation", "relu")]
+    for side, layers in zip(("encoder", "decoder"), model["layers"], strict=True):
+        sizes = {"layers": layers, "embed-dim": model["width"], "ffn-embed-dim": model["feedforward"], "attention-heads": model["heads"]}
+        options += [word for name, size in sizes.items() for word in (f"--{side}-{name}", str(size))]
+        options += [f"--{side}-normalize-before"] if model["norm_first"] else []
+    options += SHARED[model["share_embeddings"]] + (["--layernorm-embedding"] if model.get("norm_embedding") else [])
+    dropouts = {"dropout": recipe.dropout, "attention-dropout": recipe.attention_dropout, "activation-dropout": recipe.activation_dropout}
+    return options + [word for name, share in dropouts.items() for word in (f"--{name}", str(share))]
+
+
+def parsed(arguments: list[str]) -> Namespace:
+    """A command line as fairseq-train reads it; what a model is built from."""
+    return options.parse_args_and_arch(options.get_training_parser(), arguments)
 
 
 def configuration(arguments: list[str]) -> Any:
-    """fairseq's configuration of a command line."""
-    return convert_namespace_to_omegaconf(options.parse_args_and_arch(options.get_training_parser(), arguments))
+    """The same as the configuration of a training."""
+    return convert_namespace_to_omegaconf(parsed(arguments))
 
 
 def fit(cfg: Any, arm: ArmSpec, recipe: Recipe, watch: Watch, folder: Path) -> Trained:
@@ -108,7 +97,10 @@ def fit(cfg: Any, arm: ArmSpec, recipe: Recipe, watch: Watch, folder: Path) -> T
             _train(cfg, watch)
     except Diverged as end:
         step, cause = end.step, end.cause
-    except FloatingPointError:
+    except Exception as error:
+        # fairseq runs such a step again to look for its first layer, and with newer torch that itself may fail.
+        if not isinstance(error, FloatingPointError) and not isinstance(error.__context__, FloatingPointError):
+            raise
         step, cause = watch.step + 1, "the gradients are not finite"
     watch.close()
     trained = Trained(step=step, seconds=watch.seconds, step_seconds=watch.seconds, curves=watch.curves)
@@ -215,9 +207,7 @@ def averaged_weights(folder: Path, recipe: Recipe) -> tuple[dict[str, Tensor], i
     for path in paths:
         state = load(path)
         if state is None:
-            raise InputError(
-                f"{path}: is missing or cut short, and the finished training averages it; remove {folder}, and the run starts anew"
-            )
+            raise InputError(f"{path}: is missing or cut short, and the translations need it; remove {folder}, and the run starts anew")
         models.append(state["model"])
     mean = {
         name: torch.stack([m[name].double() for m in models]).mean(0).to(value.dtype) if value.is_floating_point() else value

@@ -17,9 +17,8 @@ def work(arm: ArmSpec, _data: Dataset) -> Work:
     model, recipe = arm.model, arm.recipe
     layers, macs = _of_a_token(model, VOCABULARY.get(arm.dataset, 32_768))
     tokens = FULL * recipe["max_tokens"] * recipe["update_freq"]
-    return Work(
-        LAYER_CALLS * layers * recipe["update_freq"], macs * tokens, recipe["steps"], seconds=TRANSLATED * recipe["beam"] * layers * 1e-4
-    )
+    translating = TRANSLATED * recipe["beam"] * layers * 1e-4
+    return Work(LAYER_CALLS * layers * recipe["update_freq"], macs * tokens, recipe["steps"], translating)
 
 
 def _of_a_token(model: dict[str, Any], vocabulary: int) -> tuple[int, float]:

@@ -22,7 +22,8 @@ class Watch:
     """Curves of one training, [(step, value)]: train_loss and gradient_norm as means over `window` steps, valid_loss at `evaluated`.
 
     Losses are nats a target token, train_loss with label smoothing and valid_loss without. after_step(step, loss) is called behind
-    every step, after_save(path, step) behind every checkpoint. seconds, tokens: in training steps so far, target tokens. calibrated: whether the method has seen its first batches.
+    every step, after_save(path, step) behind every checkpoint. seconds, tokens: in training steps so far, target tokens.
+    calibrated: whether the method has seen its first batches.
     """
 
     window: int = 1
