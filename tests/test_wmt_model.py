@@ -210,7 +210,12 @@ def test_learning_rates_and_decays_are_the_methods():
     model = build("rescalenet")
     mark_groups(model, 0.01)
     decays = {id(p): g["weight_decay"] for g in MethodAdam(_adam(), list(model.parameters())).param_groups for p in g["params"]}
-    undecayed = {id(p) for g in make_optimizer(model, Recipe(steps=1, batch_size=1, lr=1, weight_decay=0.01)).param_groups for p in g["params"] if not g["weight_decay"]}
+    undecayed = {
+        id(p)
+        for g in make_optimizer(model, Recipe(steps=1, batch_size=1, lr=1, weight_decay=0.01)).param_groups
+        for p in g["params"]
+        if not g["weight_decay"]
+    }
     assert undecayed and {i for i, decay in decays.items() if decay == 0} == undecayed
 
 
@@ -218,7 +223,9 @@ def _adam():
     from normbench_fairseq.optimizer import FairseqAdamConfig
     from omegaconf import OmegaConf
 
-    return OmegaConf.merge(OmegaConf.structured(FairseqAdamConfig()), {"lr": [1.0], "weight_decay": 0.01, "tpu": False, "adam_betas": "(0.9, 0.98)"})
+    return OmegaConf.merge(
+        OmegaConf.structured(FairseqAdamConfig()), {"lr": [1.0], "weight_decay": 0.01, "tpu": False, "adam_betas": "(0.9, 0.98)"}
+    )
 
 
 def test_calibration_sees_the_model_as_it_calls_models():

@@ -139,7 +139,11 @@ def test_what_diverges_is_a_result(tmp_path, corpus):
     arm = an_arm("none", recipe={"lr": 1e4, "warmup": 1})
     result = adapter.run(arm, 0, context(tmp_path))
     assert result.trained.status == "diverged" and 1 < result.trained.step <= RECIPE["steps"]
-    assert result.trained.cause in ("the training loss exceeded 10,000 nats", "the training loss is not finite", "the gradients are not finite")
+    assert result.trained.cause in (
+        "the training loss exceeded 10,000 nats",
+        "the training loss is not finite",
+        "the gradients are not finite",
+    )
     assert result.metrics == {} and result.sites and result.n_parameters
 
 
@@ -161,7 +165,9 @@ def test_a_model_that_has_learned_translates(tmp_path, corpus):
     """The corpus turns sentences around, and a hundred steps teach a part of that."""
     arm = an_arm(recipe={"steps": 100, "evaluations": 1, "max_tokens": 600, "dropout": 0.0, "warmup": 20}, width=32, feedforward=64)
     metrics = adapter.run(arm, 0, context(tmp_path)).metrics
-    assert metrics["bleu"] > 5 and metrics["chrf"] > 30 and metrics["test_loss"] == pytest.approx(metrics["valid_loss"], rel=1e-5)  # the two sets are the same sentences
+    assert (
+        metrics["bleu"] > 5 and metrics["chrf"] > 30 and metrics["test_loss"] == pytest.approx(metrics["valid_loss"], rel=1e-5)
+    )  # the two sets are the same sentences
 
 
 def test_a_checkpoint_of_another_method_is_one_sentence_and_nothing_is_lost(tmp_path, corpus):
@@ -202,7 +208,10 @@ def test_first_batches_hold_no_padding_and_gradients_are_clipped(tmp_path, corpu
     batches = task.first_batches(5)
     assert len(batches) == 5
     for batch in batches:
-        assert not batch["src_tokens"].eq(task.source_dictionary.pad()).any() and not batch["prev_output_tokens"].eq(task.target_dictionary.pad()).any()
+        assert (
+            not batch["src_tokens"].eq(task.source_dictionary.pad()).any()
+            and not batch["prev_output_tokens"].eq(task.target_dictionary.pad()).any()
+        )
     weight = model.encoder.layers[0].fc1.parametrizations.weight.original
     weight.grad = torch.full_like(weight, 1e3)
     task.optimizer_step(type("Optimizer", (), {"step": lambda self: None})(), model, 0)

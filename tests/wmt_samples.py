@@ -12,7 +12,15 @@ from tasks.wmt import data, training
 from tasks.wmt.binarize import binarize
 
 WIDTH, WORDS = 16, 30
-MODEL = {"family": "transformer", "layers": [2, 2], "width": WIDTH, "feedforward": 24, "heads": 2, "norm_first": False, "share_embeddings": "all"}
+MODEL = {
+    "family": "transformer",
+    "layers": [2, 2],
+    "width": WIDTH,
+    "feedforward": 24,
+    "heads": 2,
+    "norm_first": False,
+    "share_embeddings": "all",
+}
 RECIPE = {"steps": 12, "max_tokens": 60, "lr": 0.01, "warmup": 4, "dropout": 0.1, "evaluations": 3, "beam": 2}
 
 
@@ -50,7 +58,7 @@ def batch(seed: int = 0, sources=(7, 5, 6), targets=(4, 6, 5), padding: int = 0)
         for row, length in zip(rows, lengths, strict=True):
             tokens = torch.randint(words.nspecial, len(words), (length,), generator=generator)
             row[len(row) - length :] = tokens if left else row[len(row) - length :]
-            row[: length] = row[: length] if left else tokens
+            row[:length] = row[:length] if left else tokens
         return rows
 
     source, target = sentences(sources, True), sentences(targets, False)

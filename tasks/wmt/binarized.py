@@ -1,8 +1,8 @@
-"""What fairseq-preprocess made of the user's text, and what can be wrong with it. No torch at the top: fairseq is imported late.
+"""What fairseq-preprocess made of the user's text, and what can be wrong with it. fairseq is imported late: it takes seconds.
 
 dict.<language>.txt, {train,valid,test}.<s>-<t>.<language>.{bin,idx}    as fairseq-preprocess writes them
-reference.<target>                                                      the test's target text as people write it, one sentence a line
-sentencepiece.model                                                     where the subwords are sentencepiece's; without, they are subword-nmt's
+reference.<target>     the test's target text as people write it, one sentence a line
+sentencepiece.model    where the subwords are sentencepiece's; without, they are subword-nmt's
 """
 
 import hashlib

@@ -55,6 +55,10 @@ def command(arm: ArmSpec, seed: int, corpus: Corpus, folder: Path, cpu: bool) ->
         *("--weight-decay", str(recipe.weight_decay), "--clip-norm", str(recipe.clip_norm)),
         *("--criterion", "label_smoothed_cross_entropy", "--label-smoothing", str(recipe.label_smoothing)),
         *("--max-tokens", str(recipe.max_tokens), "--update-freq", str(recipe.update_freq), "--max-update", str(recipe.steps)),
+        *(
+            "--required-batch-size-multiple",
+            "1",
+        ),  # with its 8 fairseq drops the last batch, the longest sentences, wherever that is no multiple
         *("--calibration-batches", str(recipe.calibration_batches), "--seed", str(seed)),
         *("--save-dir", str(folder), "--save-interval-updates", str(recipe.interval), "--keep-interval-updates", "1"),
         *("--no-epoch-checkpoints", "--validate-interval", str(NEVER), "--validate-interval-updates", str(recipe.interval)),
