@@ -1,4 +1,4 @@
-"""Trainings by fairseq: fairseq's own losses where the method is layer norm, exact resumption, divergence, averaging, what a record gets."""
+"""Trainings by fairseq: its own losses where the method is layer norm, exact resumption, divergence, averaging, what is recorded."""
 
 import json
 import logging

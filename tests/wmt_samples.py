@@ -10,6 +10,7 @@ from fairseq.models.transformer import TransformerModel
 from normbench.spec import ArmSpec
 from tasks.wmt import data, training
 from tasks.wmt.binarize import binarize
+from tasks.wmt.recipe import Recipe
 
 WIDTH, WORDS = 16, 30
 MODEL = {
@@ -25,7 +26,8 @@ RECIPE = {"steps": 12, "max_tokens": 60, "lr": 0.01, "warmup": 4, "dropout": 0.1
 
 
 def an_arm(method: str = "layer_norm", params: dict | None = None, recipe: dict | None = None, **model) -> ArmSpec:
-    return ArmSpec("wmt", "numbers", {**MODEL, **model}, method, params or {}, {**RECIPE, **(recipe or {})})
+    made = Recipe(**{**RECIPE, **(recipe or {})}).model_dump(mode="json")
+    return ArmSpec("wmt", "numbers", {**MODEL, **model}, method, params or {}, made)
 
 
 def dictionary() -> Dictionary:
@@ -80,5 +82,5 @@ def small_corpus(folder: Path, pairs: int = 90) -> data.Corpus:
     for language in ("en", "de"):
         (text / f"test.{language}").write_bytes((text / f"valid.{language}").read_bytes())
     out = folder / "binarized"
-    binarize(text, out, ("en", "de"), 40, pairs)
+    binarize(text, out, ("en", "de"), 40)
     return data.Corpus(out, "en", "de", out / "reference.de", out / "sentencepiece.model", "0" * 64)

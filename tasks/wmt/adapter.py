@@ -12,8 +12,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 os.environ.setdefault("LOGLEVEL", "WARNING")  # fairseq configures the log of the whole process when it is imported
-warnings.filterwarnings("ignore", message=".*torch.jit.*", category=FutureWarning)
-for name in ("fairseq", "fairseq_cli"):
+# fairseq is older than the torch and hydra under it, and says so at every step; none of it is about a run.
+for module in ("fairseq", "hydra", "torch.jit", "tasks.wmt"):
+    warnings.filterwarnings("ignore", module=rf"{module}(\.|$)")
+for message in ("Support for mismatched key_padding_mask", "'pin_memory' argument is set", r"\s*'config' is validated"):
+    warnings.filterwarnings("ignore", message=message)
+for name in ("fairseq", "fairseq_cli", "hydra"):
     logging.getLogger(name).setLevel(logging.WARNING)
 
 import fairseq  # noqa: E402

@@ -16,19 +16,20 @@ from normbench.files import whole_file
 from tasks.wmt.text import SPLITS
 
 SENTENCES = 4_000_000  # that subwords are learned from, at most; drawn at random where there are more
-MANY = 100_000  # lines for which more than one process pays
+LARGE = 10_000_000  # bytes of training text for which more than one process pays
 SUBWORDS = "sentencepiece.model"
 
 
-def binarize(text: Path, out: Path, languages: tuple[str, str], vocabulary: int, pairs: int) -> None:
-    """Write `out`, whole or not at all, from the checked folder `text`. vocabulary: subwords, at most; pairs: in training."""
+def binarize(text: Path, out: Path, languages: tuple[str, str], vocabulary: int) -> None:
+    """Write `out`, whole or not at all, from the checked folder `text`. vocabulary: subwords, at most."""
     unfinished = out.with_name(f".{out.name}.{os.getpid()}")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
     try:
         _learn(text, unfinished, languages, vocabulary)
         _apply(text, unfinished, languages)
-        _preprocess(unfinished, languages, workers=os.cpu_count() or 1 if pairs > MANY else 1)
+        large = (text / f"train.{languages[0]}").stat().st_size > LARGE
+        _preprocess(unfinished, languages, workers=os.cpu_count() or 1 if large else 1)
         shutil.copyfile(text / f"test.{languages[1]}", unfinished / f"reference.{languages[1]}")
         shutil.rmtree(out, ignore_errors=True)
         unfinished.rename(out)

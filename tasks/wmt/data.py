@@ -83,7 +83,7 @@ def corpus(dataset: str, root: Path, verify: bool = False) -> Corpus:
     sha256 = _remembered(dataset, folder, lambda: _check_text(dataset, folder, pair), verify)
     out = CACHE / f"{dataset}-{sha256[:16]}"
     if not out.is_dir():
-        binarize(folder, out, pair.languages, pair.vocabulary, pairs=text.MANY)
+        binarize(folder, out, pair.languages, pair.vocabulary)
     return Corpus(out, *pair.languages, out / f"reference.{pair.target}", out / SUBWORDS, sha256)
 
 

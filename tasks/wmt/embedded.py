@@ -74,7 +74,7 @@ def _write(dataset: str, folder: Path, languages: tuple[str, str], vocabulary: i
     """data_sha256 is of the text, from which all else follows with the locked versions of sentencepiece and fairseq."""
     numbers.write(dataset, folder / "text")
     pairs, sha256 = text.check(folder / "text", languages)
-    binarize(folder / "text", folder / BINARIZED, languages, vocabulary, pairs["train"])
+    binarize(folder / "text", folder / BINARIZED, languages, vocabulary)
     files = {path.relative_to(folder).as_posix(): _sha256(path) for path in sorted(folder.rglob("*")) if path.is_file()}
     manifest = {"dataset": dataset, "data_sha256": sha256, "license": "CC BY 4.0", "source": SOURCE, "pairs": pairs, "files": files}
     write_json(folder / "manifest.json", manifest)

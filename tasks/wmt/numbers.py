@@ -66,7 +66,7 @@ def split_numbers(rng: np.random.Generator) -> dict[str, np.ndarray]:
 
 def _pairs(numbers: np.ndarray, count: int, rng: np.random.Generator) -> Iterator[tuple[str, str]]:
     """The frames take turns, each with numbers of its own order; where one has no number left, the others go on."""
-    queues = [rng.permutation([n for n in numbers if _fits(frame, n)]).tolist() for frame in FRAMES]
+    queues = [rng.permutation([n for n in numbers.tolist() if _fits(frame, n)]).tolist() for frame in FRAMES]
     turns = [(frame, n) for row in zip_longest(*queues) for frame, n in zip(FRAMES, row, strict=True) if n is not None]
     for i in rng.permutation(count):
         frame, n = turns[i]
