@@ -1,6 +1,7 @@
 """fairseq's transformer with a method in it: fairseq's own where the method is layer norm, its sites, padding, and who cannot stand."""
 
 import copy
+import sys
 from functools import cache
 
 import pytest
@@ -165,6 +166,43 @@ def test_padding_changes_nothing_where_statistics_go_over_the_batch(method):
     assert moved
     for name, buffer in moved.items():
         torch.testing.assert_close(padded_buffers[name], buffer, atol=1e-5, rtol=1e-4)
+
+
+GUEST = """\"\"\"Centered inputs: y = x - mean over the batch, in front of every layer. x: (N, L, C).\"\"\"
+from dataclasses import dataclass
+
+from torch import nn
+
+CITE = "a test, arXiv:0000.00000"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Params:
+    pass
+
+
+class Centered(nn.Module):
+    def forward(self, x):
+        return x - x.mean((0, 1))
+
+
+def bias(site, p):
+    return Centered()
+
+
+def reference(site, p, state, x):
+    return x - x.mean((0, 1))
+"""
+
+
+def test_a_guests_statistics_see_no_padding_anywhere(tmp_path, monkeypatch):
+    (tmp_path / "centered.py").write_text(GUEST)
+    monkeypatch.setattr(sys.modules["normbench_fairseq.model"], "load_method", lambda name: load_method("centered", tmp_path))
+    outputs = []
+    for padding in (0, 3):
+        inputs = batch(padding=padding)
+        outputs.append(build("none").train()(**inputs)[0][inputs["prev_output_tokens"].ne(1)])
+    torch.testing.assert_close(outputs[1], outputs[0], atol=1e-5, rtol=1e-4)
 
 
 def test_batch_norm_over_words_is_torchs_on_the_words():
