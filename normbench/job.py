@@ -12,6 +12,7 @@ import gc
 import os
 import platform
 import resource
+import shutil
 import subprocess
 import sys
 import time
@@ -115,6 +116,7 @@ def train_run(folders: Folders, data: Path, content: dict[str, Any], seed: int, 
             np.savez(file, **result.trained.norms)
     write_record(_record(folders.tier, content, seed, result, context.device, seconds), folders.record(run))
     checkpoints.remove()
+    shutil.rmtree(checkpoints.path.with_suffix(""), ignore_errors=True)  # of a framework that keeps its own
     reporter.finished(run, result.trained.status)
 
 

@@ -9,8 +9,8 @@ from normbench.methods import check_params, load_method, method_names, read_meth
 from normbench.models import FAMILIES, build_model
 from normbench.papers import Arm, Claim, Paper, paper_keys, read_paper, reported_number, reported_numbers
 from normbench.schema import Strict, validated
-from normbench.tasks import read_task, recipe_schema
-from tasks.cost.subjects import network_of
+from normbench.spec import ArmSpec
+from normbench.tasks import load_adapter, read_task, recipe_schema
 
 # Every claim and question, in the ledger's order; the questions end with a question mark.
 LEDGER = {
@@ -123,7 +123,7 @@ def shallow(arm: Arm, point: dict) -> dict:
     given = {"use": arm.model} if isinstance(arm.model, str) else dict(arm.model)
     model = {**read_task(arm.task).models.get(given.pop("use", ""), {}), **given, **of_part(point, "model")}
     if model["family"] != "resnet":
-        return {**model, **SHALLOW[model["family"]]}
+        return {**model, **({"layers": [1, 1]} if "layers" in model else SHALLOW[model["family"]])}
     if "blocks" in model:
         return {**model, "blocks": 1}
     depth, cifar = model.pop("depth"), model.get("stem") == "cifar"
@@ -142,9 +142,10 @@ def test_every_method_stands_in_its_model(key):
                 method = load_method(arm.method)
                 if model["family"] in FAMILIES:
                     built = build_model(model, method, method.params(**params), num_classes=10, in_shape=(3, 32, 32))
+                    assert any(p.changed for p in built.sites) or arm.method == "none", f"{key}: {name}"
                 else:  # a task's own
-                    built = network_of(model, method, method.params(**params), recipe_of(arm, name, point))
-                assert any(p.changed for p in built.sites) or arm.method == "none", f"{key}: {name}"
+                    recipe = recipe_of(arm, name, point).model_dump(mode="json")
+                    assert load_adapter(arm.task).check(ArmSpec(arm.task, arm.dataset, model, arm.method, params, recipe)) is None, name
 
 
 @every_paper
