@@ -1,9 +1,11 @@
 """The corpora: what is embedded, and what is wrong with the user's, in one sentence before anything trains. Recipes and plans, too."""
 
 import shutil
+from argparse import Namespace
 
 import numpy as np
 import pytest
+from fairseq.data import Dictionary
 
 from normbench.cost import Machine, expected_seconds
 from normbench.errors import InputError
@@ -12,7 +14,7 @@ from normbench.schema import validated
 from normbench.spec import model_label
 from normbench.tasks import read_task, recipe_schema
 from normbench.tiers import points, read_tier
-from tasks.wmt import binarized, data, embedded, numbers, text
+from tasks.wmt import binarized, data, embedded, numbers, text, translate
 from tasks.wmt.recipe import Recipe
 from tests.wmt_samples import MODEL, RECIPE, an_arm, small_corpus
 
@@ -173,19 +175,26 @@ def _another_vocabulary(folder):
         (lambda f: (f / "reference.de").unlink(), "reference.de is missing; it holds the test's target text as people write it"),
         (lambda f: (f / "reference.de").write_text("one\n"), "reference.de has 1 lines and the test set has 12 sentences"),
         (_another_vocabulary, "dict.de.txt is a vocabulary made from other data: "),
-        (lambda f: (f / "sentencepiece.model").unlink(), "putting them together again takes sacremoses; pip install sacremoses"),
         (
             lambda f: (f / "preprocess.log").write_text("Namespace(trainpref='examples/translation/wmt17_en_de/train', seed=1)"),
             "is WMT17 and not WMT14: ",
         ),
     ],
-    ids=["missing file", "no reference", "short reference", "vocabulary", "subwords", "WMT17"],
+    ids=["missing file", "no reference", "short reference", "vocabulary", "WMT17"],
 )
 def test_what_is_wrong_with_a_binarized_corpus_is_one_sentence(users, change, says):
     change(users)
     with pytest.raises(InputError) as error:
         binarized.check("wmt14_en_de", users, LANGUAGES)
     assert says in str(error.value) and "\n" not in str(error.value)
+
+
+def test_subwords_of_moses_words_are_put_together_as_people_write(users):
+    words = Dictionary()
+    line = words.encode_line("Das ko@@ st@@ et &quot; 3,50 &quot; Euro , oder ?", add_if_not_exist=True)
+    (users / "sentencepiece.model").unlink()
+    corpus = data.Corpus(users, "en", "de", users / "reference.de", binarized.pieces(users), "")
+    assert translate.reader(Namespace(target_dictionary=words), corpus)(line) == 'Das kostet "3,50" Euro, oder?'
 
 
 def test_unknown_words_tell_of_another_vocabulary(users, monkeypatch):

@@ -6,7 +6,6 @@ sentencepiece.model    where the subwords are sentencepiece's; without, they are
 """
 
 import hashlib
-import importlib.util
 import re
 from pathlib import Path
 
@@ -42,7 +41,6 @@ def check(dataset: str, folder: Path, languages: tuple[str, str]) -> str:
     for name in (*names, f"reference.{target}"):
         if not (folder / name).is_file():
             raise InputError(f"data: {folder / name} is missing; {_missing(name, folder, languages)}")
-    _check_subwords(folder)
     pairs = {split: _check_split(folder, split, languages) for split in SPLITS}
     check_origin(dataset, folder, pairs["train"])
     with open(folder / f"reference.{target}", encoding="utf-8") as file:
@@ -74,14 +72,6 @@ def _missing(name: str, folder: Path, languages: tuple[str, str]) -> str:
     if name.startswith("reference."):
         return "it holds the test's target text as people write it, one sentence a line, which BLEU is counted against"
     return f"fairseq-preprocess --source-lang {languages[0]} --target-lang {languages[1]} --destdir {folder} writes it with the others"
-
-
-def _check_subwords(folder: Path) -> None:
-    if pieces(folder) is None and importlib.util.find_spec("sacremoses") is None:
-        raise InputError(
-            f"data: {folder} has no {SUBWORDS}, so its words are Moses's, and putting them together again takes sacremoses; "
-            "pip install sacremoses"
-        )
 
 
 def _check_split(folder: Path, split: str, languages: tuple[str, str]) -> int:

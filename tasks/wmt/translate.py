@@ -2,6 +2,7 @@
 
 import math
 from argparse import Namespace
+from collections.abc import Callable
 
 import torch
 from fairseq import utils
@@ -23,7 +24,7 @@ def translate(model: nn.Module, task: FairseqTask, corpus: Corpus, recipe: Recip
     task.load_dataset("test")
     hypotheses, loss, tokens = ["" for _ in range(len(task.dataset("test")))], 0.0, 0
     generator = task.build_generator([model], _search(recipe))
-    read = _reader(task, corpus)
+    read = reader(task, corpus)
     model.eval()
     for sample in _batches(task, next(model.parameters()).device):
         for number, found in zip(sample["id"].tolist(), task.inference_step(generator, [model], sample), strict=True):
@@ -50,7 +51,7 @@ def _loss(model: nn.Module, sample: dict) -> float:
     return float(nn.functional.cross_entropy(logits.flatten(0, 1), sample["target"].flatten(), ignore_index=padding, reduction="sum"))
 
 
-def _reader(task: FairseqTask, corpus: Corpus):
+def reader(task: FairseqTask, corpus: Corpus) -> Callable[[torch.Tensor], str]:
     """tokens -> text as people write it."""
     words = task.target_dictionary
     if corpus.pieces is not None:
