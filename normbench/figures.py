@@ -19,6 +19,7 @@ from normbench.papers import Paper, read_paper
 from normbench.prediction import read_prediction
 from normbench.showing.ledger_figure import ledger_figure
 from normbench.showing.multiples_figure import multiples_figures
+from normbench.showing.pictures_figure import pictures_figure
 from normbench.showing.prediction_figure import prediction_figure
 from normbench.showing.scatter_figure import scatter_figure
 from normbench.showing.series_figure import claim_figures
@@ -48,7 +49,7 @@ def write_figures(measured: Measured, claims: list[dict[str, str]], folder: Path
     shutil.rmtree(folder, ignore_errors=True)
     entries = []
     for key in measured.plan["papers"]:
-        for drawn in paper_figures(read_paper(key), [row for row in claims if row["paper"] == key], measured):
+        for drawn in paper_figures(read_paper(key), [row for row in claims if row["paper"] == key], measured, folder.parent / "pictures"):
             save(drawn, folder / key)
             entries.append({"paper": key, "name": drawn.name, "kind": drawn.kind, "of": drawn.of, "title": drawn.title, "says": drawn.says})
     drawn = None if prediction is None else prediction_figure(prediction, measured.tier)
@@ -58,12 +59,12 @@ def write_figures(measured: Measured, claims: list[dict[str, str]], folder: Path
     write_json(folder / "figures.json", entries)
 
 
-def paper_figures(paper: Paper, claims: list[dict[str, str]], measured: Measured) -> Iterator[Drawn]:
-    """The ledger, each table and its trainings, each claim that reads series, figures, other sweeps: where anything was measured."""
+def paper_figures(paper: Paper, claims: list[dict[str, str]], measured: Measured, pictures: Path) -> Iterator[Drawn]:
+    """The ledger, each table, its trainings and pictures, claims that read series, figures, other sweeps: where anything was measured."""
     yield ledger_figure(paper, claims, measured)
     for table in paper.tables:
         shaped = shaped_table(paper, table, measured)
-        for draw in (table_figure(shaped, measured), training_figure(shaped, measured)):
+        for draw in (table_figure(shaped, measured), training_figure(shaped, measured), pictures_figure(shaped, measured, pictures)):
             if draw is not None:
                 yield draw
     for claim in paper.claims:

@@ -105,6 +105,7 @@ def train_run(folders: Folders, data: Path, content: dict[str, Any], seed: int, 
         checkpoints=checkpoints,
         norms=_recorded_norms(folders, spec.source, seed),
         progress=lambda step, total, loss: reporter.step(run, step, total, loss),
+        picture=folders.picture(run),
     )
     if context.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()

@@ -5,6 +5,7 @@ build/<tier>/plan.json          what the tier consists of: written when it chang
              jobs/<job>.json    arms that one process trains; <job>.done when it has
              records/<run>.json one run's record; norms/<run>.npz beside it where norms were recorded
              index/<arm>.json   sizes and hashes of an arm's complete records
+             pictures/<run>.png what a run had to show, where its task draws
              checkpoints/ progress/ logs/
 """
 
@@ -45,6 +46,9 @@ class Folders:
 
     def norms(self, run: str) -> Path:
         return self.root / "norms" / f"{run}.npz"
+
+    def picture(self, run: str) -> Path:
+        return self.root / "pictures" / f"{run}.png"
 
     def checkpoint(self, run: str) -> Path:
         return self.root / "checkpoints" / f"{run}.pt"

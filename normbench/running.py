@@ -14,13 +14,14 @@ from normbench.weight_norms import Norms
 
 @dataclass
 class Context:
-    """Where a run happens: device, the folder of datasets, checkpoints, recorded norms, who is told of progress."""
+    """Where a run happens: device, the folder of datasets, checkpoints, recorded norms, who is told of progress, where a picture goes."""
 
     device: torch.device
     data: Path
     checkpoints: Checkpoints | None = None
     norms: Norms | None = None
     progress: Callable[[int, int, float], None] | None = None
+    picture: Path | None = None
 
 
 @dataclass

@@ -57,7 +57,7 @@ def _localize(element: ET.Element, prefix: str, used: set[str]) -> None:
             if value in used:
                 attributes["id"] = f"{prefix}-{value}"
         elif key in (_HREF, "href"):
-            attributes["href"] = f"#{prefix}-{value[1:]}"
+            attributes["href"] = f"#{prefix}-{value[1:]}" if value.startswith("#") else "".join(value.split())  # a picture: its bytes
         elif key in _PLACES:
             attributes[key] = _FINE.sub(lambda match: f"{float(match[0]):.1f}", value)
         else:

@@ -106,6 +106,7 @@ def _table(paper: Paper, table: Table, measured: Measured, figures: Figures) -> 
         "arms": _arm_notes(paper, table),
         "figures": figures.get((paper.key, "table", table.id), []),
         "training": figures.get((paper.key, "training", table.id), []),
+        "pictures": figures.get((paper.key, "pictures", table.id), []),
     }
 
 

@@ -64,7 +64,7 @@ PLAIN = FontProperties(family="DejaVu Sans", size=SIZE)
 class Drawn:
     """A figure and what it shows.
 
-    kind: table, claim, figure, sweep, training or ledger. of: the id of the table, claim or arm, or of the paper's figure with
+    kind: table, claim, figure, sweep, training, pictures or ledger. of: the id of the table, claim or arm, or of the paper's figure with
     its quantity behind it where it shows several. says: how to read it.
     """
 

@@ -1,4 +1,4 @@
-"""How the rows of a table trained: loss and accuracy over the steps, a small panel for each row and a line for each column."""
+"""How the rows of a table trained: the loss and the task's metric over the steps, a small panel for each row and a line for each column."""
 
 import matplotlib as mpl
 import numpy as np
@@ -11,8 +11,8 @@ from normbench.papers import Table
 from normbench.shaped import Shaped
 from normbench.showing import marks
 from normbench.showing.style import DASHES, LINES, MUTED, RC, Drawn, Room, head_inches, heading, panels, text_inches, wrapped
+from normbench.tasks import read_task
 
-METRICS = ("train_loss", "test_top1")
 ACROSS = 4
 POINTS = 40  # at most: finer than a small panel shows
 SIZE = (2.05, 1.35)
@@ -24,7 +24,7 @@ def training_figure(shaped: Shaped, measured: Measured) -> Drawn | None:
     """The curves of all rows that trained; None where none did."""
     table = shaped.table
     wanted = _arms(table, shaped)
-    by_metric = {metric: {row: _curves(arms, metric, measured) for row, arms in wanted.items()} for metric in METRICS}
+    by_metric = {metric: {row: _curves(arms, metric, measured) for row, arms in wanted.items()} for metric in _metrics(wanted, measured)}
     found = {metric: rows for metric, rows in by_metric.items() if _is_curve(rows)}
     if not found:
         return None
@@ -53,6 +53,12 @@ def _arms(table: Table, shaped: Shaped) -> dict[str, dict[str, str]]:
         if cell.arm and cell.arm not in rows.setdefault(row, {}).values():
             rows[row][table.columns[column].title] = cell.arm
     return rows
+
+
+def _metrics(wanted: dict[str, dict[str, str]], measured: Measured) -> tuple[str, ...]:
+    """The training loss and what the task of the table's arms is about."""
+    tasks = {measured.status(arm).task.iloc[0] for arms in wanted.values() for arm in arms.values()}
+    return ("train_loss", *(read_task(task).headline for task in sorted(tasks)))
 
 
 def _curves(arms: dict[str, str], metric: str, measured: Measured) -> Curves:
