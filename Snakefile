@@ -22,6 +22,10 @@ include: "workflows/report.smk"
 include: "workflows/publish.smk"
 
 
+# Only training is worth a place in a cluster's queue.
+localrules: data, check, runs, claims, tables, prediction, figures, mlflow, report, plan, predict, publish, all
+
+
 rule all:
     default_target: True
     input:

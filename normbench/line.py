@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from normbench.cluster import Allocation, allocation
 from normbench.errors import InputError, unknown
 from normbench.files import write_if_changed
 from normbench.papers import TIERS
@@ -76,6 +77,10 @@ class Line:
 
     def path(self, *parts: str) -> str:
         return str(self.folders.root.joinpath(*parts))
+
+    def allocation(self, job: str) -> Allocation:
+        """What a job asks a cluster for. Its file says what it trains: inside a job, fewer jobs may be left, and other ones."""
+        return allocation(self.plan, read_content(self.folders.job(job))["arms"])
 
 
 def open_line(config: dict[str, Any], main: bool = True) -> Line:

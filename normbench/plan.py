@@ -8,7 +8,7 @@ from normbench.errors import unknown
 from normbench.methods import method_names
 from normbench.papers import Arm, Claim, Figure, Paper, Table, paper_keys, reached, read_paper
 from normbench.spec import ArmSpec
-from normbench.tasks import absence, task_names
+from normbench.tasks import Resources, absence, read_task, task_names
 from normbench.tiers import GUEST, TierFile, as_guest, check_overrides, points, read_tier, with_norms_from
 
 SHORT_JOB = 15.0  # seconds, as short as a job may get for the sake of an even end
@@ -46,9 +46,18 @@ class Plan:
     def seeds(self, arm_id: str) -> list[int]:
         return self.tier.seeds_of(self.arms[arm_id].task)
 
+    def resources(self, arm_id: str) -> Resources:
+        """What the task says of a run on the arm's dataset; one GPU where it says nothing."""
+        spec = self.arms[arm_id]
+        return read_task(spec.task).resources.get(spec.dataset) or Resources()
+
+    def gpus(self, arm_id: str) -> int:
+        """How many GPUs a run of the arm takes at this tier; 0: one CPU core."""
+        return min(self.tier.gpus, self.resources(arm_id).gpus)
+
     def seconds(self, arm_id: str) -> float:
-        """Expected training seconds of an arm, all seeds, on the tier's machine."""
-        return expected_seconds(self.arms[arm_id], self.tier.machine) * len(self.seeds(arm_id))
+        """Expected seconds of training an arm, all seeds one after another, on what the tier gives it."""
+        return expected_seconds(self.arms[arm_id], self.tier.machine) * len(self.seeds(arm_id)) / max(1, self.gpus(arm_id))
 
 
 def make_plan(tier_name: str, selection: Selection = Selection()) -> Plan:
@@ -139,15 +148,15 @@ def jobs(plan: Plan, wanted: list[str]) -> list[list[str]]:
     for depends in (False, True):
         level = [a for a in wanted if bool(plan.arms[a].source) == depends]
         left = sum(plan.seconds(a) for a in level)
-        open_job: dict[str, tuple[list[str], float]] = {}
+        open_job: dict[tuple[str, int], tuple[list[str], float]] = {}
         for arm in sorted(level, key=lambda a: (-plan.seconds(a), a)):
-            task = plan.arms[arm].task
-            job, seconds = open_job.get(task, ([], 0.0))
+            alike = plan.arms[arm].task, plan.gpus(arm)
+            job, seconds = open_job.get(alike, ([], 0.0))
             if not job:
                 result.append(job)
             job.append(arm)
             seconds += plan.seconds(arm)
             left -= plan.seconds(arm)
             full = seconds >= min(plan.tier.job_seconds, max(SHORT_JOB, left / 2.5))
-            open_job[task] = ([], 0.0) if full else (job, seconds)
+            open_job[alike] = ([], 0.0) if full else (job, seconds)
     return result

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from normbench.errors import unknown
 from normbench.recipe import Recipe
@@ -52,8 +52,27 @@ class Requirement(Strict):
     install: str
 
 
+class Resources(Strict):
+    """What one run takes of a cluster. cpus and mem_mb: for each GPU. runtime_minutes: the time limit of a job that holds it.
+
+    gpus: of all nodes together; a tier may afford fewer.
+    """
+
+    gpus: int = Field(1, ge=1)
+    nodes: int = Field(1, ge=1)
+    cpus: int = Field(8, ge=1)
+    mem_mb: int = Field(32_000, ge=500)
+    runtime_minutes: int = Field(1440, ge=1)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Resources":
+        if self.gpus % self.nodes:
+            raise ValueError(f"gpus: {self.gpus} cannot be shared evenly by {self.nodes} nodes")
+        return self
+
+
 class Task(Strict):
-    """tasks/<task>/task.yaml."""
+    """tasks/<task>/task.yaml. resources: of a run on a dataset, where it wants GPUs."""
 
     task: str
     title: str
@@ -63,7 +82,7 @@ class Task(Strict):
     models: dict[str, dict[str, Any]]
     recipes: dict[str, dict[str, Any]]
     requires: Requirement | None = None
-    resources: dict[str, Any] = {}
+    resources: dict[str, Resources] = {}
 
 
 def task_names(folder: Path = TASKS) -> list[str]:

@@ -54,7 +54,7 @@ class TierFile(Strict):
 
     job_seconds: runs are put together into one process until they are expected to take this long.
     checkpoint_seconds: how often a run can be resumed from.
-    gpus: of one run, 0 where it trains on a CPU core. machine: how fast that is, for what is expected to take how long.
+    gpus: the most that one run may take, 0 where it trains on a CPU core. machine: how fast one is, for the expected time.
     """
 
     tier: Tier

@@ -1,4 +1,6 @@
 # Runs: every arm is built once to find mistakes, then jobs train what is not done yet.
+from normbench.cluster import launcher
+
 # glibc would hand every large tensor's memory back to the system and ask for it again at the next operation: 4% of a deep network's time.
 MALLOC = "MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=1073741824 MALLOC_TOP_PAD_=67108864"
 DATASETS = sorted({line.plan.arms[arm].dataset for arms in line.jobs.values() for arm in arms})
@@ -17,7 +19,7 @@ def waits_for(wildcards):
     """Arms that use the weight norms of others come after the jobs that train those."""
     arms = line.jobs.get(wildcards.job, [])
     sources = {line.plan.arms[arm].source for arm in arms} - {None}
-    return [line.path("jobs", f"{job}.done") for job, others in line.jobs.items() if sources & set(others) and job != wildcards.job]
+    return sources and [line.path("jobs", f"{job}.done") for job, others in line.jobs.items() if sources & set(others) and job != wildcards.job]
 
 
 rule train:
@@ -31,8 +33,18 @@ rule train:
     log:
         line.path("logs", "{job}.log"),
     threads: 1
+    resources:
+        gpu=lambda wildcards: line.allocation(wildcards.job).gpus,
+        nodes=lambda wildcards: line.allocation(wildcards.job).nodes,
+        cpus_per_gpu=lambda wildcards: line.allocation(wildcards.job).cpus,
+        mem_mb=lambda wildcards: line.allocation(wildcards.job).mem_mb,
+        runtime=lambda wildcards, attempt: line.allocation(wildcards.job).runtime(attempt),
+    params:
+        launcher=lambda wildcards: launcher(line.allocation(wildcards.job)),
     shell:
-        MALLOC + " OMP_NUM_THREADS={threads} " + PYTHON + " normbench.job --root {line.folders.root} --data {line.data} --job {wildcards.job} 2>&1 | tee {log}"
+        # A scheduler's signal is for the training; what it says last still has to be written.
+        MALLOC + " OMP_NUM_THREADS={threads} {params.launcher} normbench.job --root {line.folders.root} --data {line.data} --job {wildcards.job} 2>&1"
+        " | (trap '' TERM USR1; exec tee {log})"
 
 
 rule runs:
