@@ -1,5 +1,11 @@
-"""Checkpoints: what a killed run goes on from, exactly. Written whole and by rename; read without pickle's code."""
+"""Checkpoints: what a killed run goes on from, exactly. Written whole and by rename; read without pickle's code.
 
+The last two are kept, and each begins with its own hash: where a file system lost or changed bytes of the newest, the one before is used.
+"""
+
+import hashlib
+import io
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -9,40 +15,64 @@ import torch
 from normbench.files import whole_file
 
 FORMAT = 1
+HASH_BYTES = hashlib.sha256().digest_size
 
 
 class Checkpoints:
-    """The checkpoint of one run.
+    """The checkpoints of one run.
 
-    path: the file. identity: what it must have been written for (spec and code); any other is ignored.
-    every_seconds: the least time between two.
+    path: the newest; the one before it lies beside it, with `.before` behind its name. identity: what they must have been
+    written for (spec and code); any other is ignored. every_seconds: the least time between two.
     """
 
     def __init__(self, path: Path, identity: str, every_seconds: float):
         self.path, self.identity, self.every = path, identity, every_seconds
+        self.before = path.with_name(f"{path.name}.before")
         self._last = time.monotonic()
 
     def due(self) -> bool:
         return time.monotonic() - self._last >= self.every
 
     def save(self, state: dict[str, Any]) -> None:
-        with whole_file(self.path) as file:
-            torch.save({"format": FORMAT, "identity": self.identity, "rng": rng_state(), **state}, file)
+        with whole_file(self.path, beforehand=self._keep) as file:
+            write_state({"format": FORMAT, "identity": self.identity, "rng": rng_state(), **state}, file)
         self._last = time.monotonic()
 
     def load(self, device: torch.device) -> dict[str, Any] | None:
-        """The saved state, None where there is none to go on from (absent, cut short, or another run's)."""
-        if not self.path.is_file():
-            return None
-        try:
-            state = torch.load(self.path, map_location=device, weights_only=True)
-        except Exception:  # cut short or damaged: torch raises many kinds; the run starts again
-            return None
-        same = isinstance(state, dict) and state.get("format") == FORMAT and state.get("identity") == self.identity
-        return state if same else None
+        """The last whole state, None where there is none to go on from (absent, damaged, or another run's)."""
+        for path in (self.path, self.before):
+            state = read_state(path, device)
+            if isinstance(state, dict) and state.get("format") == FORMAT and state.get("identity") == self.identity:
+                return state
+        return None
 
     def remove(self) -> None:
         self.path.unlink(missing_ok=True)
+        self.before.unlink(missing_ok=True)
+
+    def _keep(self) -> None:
+        """Killed right behind this, there is no newest one, and the one before is used."""
+        if self.path.is_file():
+            os.replace(self.path, self.before)
+
+
+def write_state(state: dict[str, Any], file: Any) -> None:
+    """The SHA-256 of what follows, then the state as torch saves it."""
+    content = io.BytesIO()
+    torch.save(state, content)
+    file.write(hashlib.sha256(content.getbuffer()).digest())
+    file.write(content.getbuffer())
+
+
+def read_state(path: Path, device: torch.device) -> Any:
+    """What `write_state` wrote; None where it is absent or not what was written."""
+    try:
+        written = memoryview(path.read_bytes())
+        if hashlib.sha256(written[HASH_BYTES:]).digest() != written[:HASH_BYTES]:
+            return None
+        return torch.load(io.BytesIO(written[HASH_BYTES:]), map_location=device, weights_only=True)
+    except Exception:  # absent, or nothing that torch would load: it raises many kinds
+        return None
 
 
 def rng_state() -> dict[str, Any]:

@@ -15,6 +15,7 @@ from normbench.tasks import Resources
 CPU_MEM_MB = 2500  # of one process that trains on a CPU core, and of the three of Snakemake around it
 SLACK = 2  # the expected time is good to this factor
 START_MINUTES = 10  # imports, data, the queue's own delays
+SIGNALS = "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"  # what torchrun hands on to the training, which then has 30 s
 MASTER_PORT = 29400  # the first of a thousand, of which the job's number chooses
 
 
@@ -51,7 +52,7 @@ def launcher(held: Allocation) -> str:
     python = shlex.quote(sys.executable)
     if not held.gpus:
         return f"{python} -m"
-    torchrun = f"{python} -m torch.distributed.run"
+    torchrun = f"{python} -m torch.distributed.run --signals-to-handle={SIGNALS}"
     each = f"--nproc-per-node={held.gpus // held.nodes}"
     if held.nodes == 1:
         return f"{torchrun} --standalone {each} -m"

@@ -5,7 +5,7 @@ import errno
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -13,8 +13,11 @@ from normbench.errors import InputError
 
 
 @contextlib.contextmanager
-def whole_file(path: Path, mode: str = "wb") -> Iterator[IO]:
-    """A file that appears under `path` only when all of it is on the disk; a full disk leaves the old one."""
+def whole_file(path: Path, mode: str = "wb", beforehand: Callable[[], None] | None = None) -> Iterator[IO]:
+    """A file that appears under `path` only when all of it is on the disk; a full disk leaves the old one.
+
+    beforehand: called when all is written, right before it appears.
+    """
     name = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -24,6 +27,8 @@ def whole_file(path: Path, mode: str = "wb") -> Iterator[IO]:
             file.flush()
             os.fsync(file.fileno())
         os.chmod(name, 0o644)
+        if beforehand:
+            beforehand()
         os.replace(name, path)
     except BaseException as error:
         if name is not None:

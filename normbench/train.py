@@ -68,7 +68,7 @@ class Trained:
 
 
 def fit(job: Training) -> Trained:
-    """Train `job.model` in place. Raises Interrupted after SIGTERM, with the checkpoint written."""
+    """Train `job.model` in place. Raises Interrupted after SIGTERM or SIGUSR1, with the checkpoint written."""
     return _Loop(job).run()
 
 
@@ -208,15 +208,15 @@ class _Loop:
 
 
 class _stop_signal:
-    """SIGTERM (a scheduler's notice) becomes an event that the loop looks at; only the main thread may do so."""
+    """A scheduler's notice (SIGTERM, SIGUSR1) becomes an event that the loop looks at; only the main thread may do so."""
 
     def __enter__(self) -> threading.Event:
         event = threading.Event()
-        self._old: Any = None
+        self._old: dict[int, Any] = {}
         if threading.current_thread() is threading.main_thread():
-            self._old = signal.signal(signal.SIGTERM, lambda *_: event.set())
+            self._old = {number: signal.signal(number, lambda *_: event.set()) for number in (signal.SIGTERM, signal.SIGUSR1)}
         return event
 
     def __exit__(self, *_) -> None:
-        if self._old is not None:
-            signal.signal(signal.SIGTERM, self._old)
+        for number, old in self._old.items():
+            signal.signal(number, old)

@@ -18,6 +18,7 @@ from normbench.schema import ROOT
 from normbench.tasks import Resources, read_task, task_names
 
 PROFILE = yaml.safe_load((ROOT / "profiles" / "slurm" / "config.yaml").read_text())
+SIGNALS = "--signals-to-handle=SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"
 ONE_GPU = Allocation(1, 1, 8, 32_000, 60, 720)
 
 
@@ -111,7 +112,7 @@ def test_the_memory_of_a_run_is_that_of_its_gpus(monkeypatch):
 
 def test_a_core_gets_a_plain_process_and_a_gpu_gets_torchrun():
     assert launcher(replace(ONE_GPU, gpus=0)) == f"{sys.executable} -m"
-    assert launcher(ONE_GPU) == f"{sys.executable} -m torch.distributed.run --standalone --nproc-per-node=1 -m"
+    assert launcher(ONE_GPU) == f"{sys.executable} -m torch.distributed.run {SIGNALS} --standalone --nproc-per-node=1 -m"
     assert "--standalone --nproc-per-node=8 " in launcher(replace(ONE_GPU, gpus=8))
     wide = launcher(replace(ONE_GPU, gpus=16, nodes=2))
     assert wide.startswith("srun --overlap --nodes=2 --ntasks=2 --ntasks-per-node=1 --gpus-per-node=8 ")

@@ -1,5 +1,7 @@
 """Checkpoints: a run interrupted anywhere ends as the uninterrupted one, to the last bit; what is no checkpoint of it is ignored."""
 
+import hashlib
+import io
 import os
 import pickle
 import tempfile
@@ -124,7 +126,41 @@ def test_a_checkpoint_cut_short_is_ignored(tmp_path, share):
     path = tmp_path / "run.pt"
     content = saved(path)
     path.write_bytes(content[: int(share * len(content))])
+    (tmp_path / "run.pt.before").unlink()
     assert from_the_beginning(path)
+
+
+def began_at(path: Path) -> int:
+    """Where a training with the checkpoints of `path` goes on, which ends with the very weights of an uninterrupted one."""
+    whole, resumed, began = small_net(), small_net(), []
+    expected, found = fit(training(whole, recipe())), fit(training(resumed, recipe(), path, batches=noting(began)))
+    assert found.curves == expected.curves
+    assert all(torch.equal(value, whole.state_dict()[name]) for name, value in resumed.state_dict().items())
+    return began[0]
+
+
+@settings(max_examples=12, deadline=None, database=None)
+@given(place=st.floats(0, 1, exclude_max=True), change=st.integers(1, 255))
+def test_of_a_damaged_checkpoint_the_one_before_is_used(place, change):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "run.pt"
+        content = bytearray(saved(path))
+        assert {p.name for p in path.parent.iterdir()} == {"run.pt", "run.pt.before"}
+        content[int(place * len(content))] ^= change
+        path.write_bytes(content)
+        assert began_at(path) == 4
+
+
+def test_killed_between_the_two_renames_a_run_goes_on_from_the_one_before(tmp_path):
+    saved(tmp_path / "run.pt")
+    (tmp_path / "run.pt").unlink()
+    assert began_at(tmp_path / "run.pt") == 4
+
+
+def test_both_go_with_the_end_of_the_run(tmp_path):
+    saved(tmp_path / "run.pt")
+    Checkpoints(tmp_path / "run.pt", "this", 0).remove()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_checkpoint_of_another_spec_is_ignored(tmp_path):
@@ -138,14 +174,14 @@ def test_a_pickle_with_code_is_not_run(tmp_path):
             return (Path.touch, (tmp_path / "sprung",))
 
     path = tmp_path / "run.pt"
-    for write in (
-        lambda: path.write_bytes(pickle.dumps(Trap())),
-        lambda: torch.save({"format": 1, "identity": "this", "rng": Trap()}, path),
-    ):
-        write()
+    saved_by_torch = io.BytesIO()
+    torch.save({"format": 1, "identity": "this", "rng": Trap()}, saved_by_torch)
+    for content in (pickle.dumps(Trap()), saved_by_torch.getvalue()):
+        path.write_bytes(hashlib.sha256(content).digest() + content)
         assert from_the_beginning(path)
         assert not (tmp_path / "sprung").exists()
-    torch.load(path, weights_only=False)  # the trap is one
+    saved_by_torch.seek(0)
+    torch.load(saved_by_torch, weights_only=False)  # the trap is one
     assert (tmp_path / "sprung").exists()
 
 
@@ -163,7 +199,7 @@ def test_a_full_disk_leaves_the_old_checkpoint_and_says_what_to_do(tmp_path, mon
         fit(training(small_net(), recipe(), path, every=0))
     assert str(error.value) == f"{path}: the disk is full; free some space and run the same command again, it goes on from here"
     assert path.read_bytes() == content
-    assert [p.name for p in tmp_path.iterdir()] == ["run.pt"]
+    assert {p.name for p in tmp_path.iterdir()} == {"run.pt", "run.pt.before"}
     monkeypatch.undo()
     assert not from_the_beginning(path)
 

@@ -109,24 +109,24 @@ def test_held_out_outputs_that_are_no_numbers_are_a_divergence():
     assert (trained.status, trained.step, trained.cause) == ("diverged", 2, "the outputs on held-out data are not finite")
 
 
-def terminated_at(step: int):
+def terminated_at(step: int, number: int):
     """Batches during one of which the process is told to stop."""
 
     def source(start):
         for at, found in enumerate(batches(start), start):
             if at == step:
-                os.kill(os.getpid(), signal.SIGTERM)
+                os.kill(os.getpid(), number)
             yield found
 
     return source
 
 
-@pytest.mark.parametrize("step", [0, 3, 7])
-def test_sigterm_writes_a_checkpoint_and_says_so(tmp_path, step):
-    handler = signal.getsignal(signal.SIGTERM)
+@pytest.mark.parametrize("step, number", [(0, signal.SIGTERM), (3, signal.SIGUSR1), (7, signal.SIGTERM)])
+def test_a_schedulers_notice_writes_a_checkpoint_and_says_so(tmp_path, step, number):
+    handler = signal.getsignal(number)
     with pytest.raises(Interrupted):
-        fit(training(small_net(), recipe(), tmp_path / "run.pt", batches=terminated_at(step)))
-    assert signal.getsignal(signal.SIGTERM) is handler
+        fit(training(small_net(), recipe(), tmp_path / "run.pt", batches=terminated_at(step, number)))
+    assert signal.getsignal(number) is handler
     state = Checkpoints(tmp_path / "run.pt", "this", 1e9).load(torch.device("cpu"))
     assert state["step"] == step + 1
     resumed, whole = small_net(), small_net()
