@@ -3,6 +3,7 @@
 The last two are kept, and each begins with its own hash: where a file system lost or changed bytes of the newest, the one before is used.
 """
 
+import contextlib
 import hashlib
 import io
 import os
@@ -52,7 +53,7 @@ class Checkpoints:
 
     def _keep(self) -> None:
         """Killed right behind this, there is no newest one, and the one before is used."""
-        if self.path.is_file():
+        with contextlib.suppress(FileNotFoundError):
             os.replace(self.path, self.before)
 
 

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from normbench.budget import affordable, arms_of_claim, corrected, gpu_hours, measured_seconds, read_budget
 from normbench.cluster import Allocation, allocation
 from normbench.errors import InputError, unknown
 from normbench.files import write_if_changed
@@ -22,7 +23,7 @@ from normbench.plan import Plan, Selection, jobs, make_plan
 from normbench.spec import code_of_run, digest
 
 SQLITE = "sqlite:///"
-CONFIG = ("tier", "papers", "tasks", "methods", "data", "tracking_uri", "build")
+CONFIG = ("tier", "papers", "tasks", "methods", "data", "tracking_uri", "build", "budget_gpu_hours")
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,8 @@ def open_line(config: dict[str, Any], main: bool = True) -> Line:
         write_arms(plan, folders)
     done = [arm for arm in plan.arms if is_done(folders, arm)]
     left = [arm for arm in plan.selected if arm not in set(done)]
+    if "budget_gpu_hours" in config:
+        left = within_budget(plan, folders, left, read_budget(config["budget_gpu_hours"], plan.tier.gpus, tier))
     packs = {digest(sorted(pack))[:12]: pack for pack in jobs(plan, left)}
     data = Path(config.get("data", build / "data"))
     tracking_uri = str(config.get("tracking_uri", f"sqlite:///{build}/mlflow.db"))
@@ -112,6 +115,19 @@ def open_line(config: dict[str, Any], main: bool = True) -> Line:
         forget_lost_store(folders, tracking_uri)
         forget_lost_data(folders, data)
     return Line(plan, folders, data, tracking_uri, packs, done)
+
+
+def within_budget(plan: Plan, folders: Folders, left: list[str], budget: float) -> list[str]:
+    """Those of the arms that are left which a budget of GPU-hours pays for; what is done costs nothing any more."""
+    expected = {arm: plan.seconds(arm) / len(plan.seeds(arm)) for arm in plan.arms}
+    seconds = corrected(expected, measured_seconds(folders.root), {arm: spec.task for arm, spec in plan.arms.items()})
+    hours = gpu_hours(seconds, {a: plan.gpus(a) for a in left}, {a: len(plan.seeds(a)) for a in left}, left)
+    points = {place: [arm for _, arm in found] for place, found in plan.points.items()}
+    sources = {arm: spec.source for arm, spec in plan.arms.items()}
+    wanted = {(key, c.id): arms_of_claim(c, key, points, sources) for key, paper in plan.papers.items() for c in paper.claims}
+    paid = affordable(wanted, hours, budget)
+    paid |= {sources[arm] for arm in paid if sources[arm] in hours}
+    return [arm for arm in left if arm in paid]
 
 
 def write_arms(plan: Plan, folders: Folders) -> None:
@@ -155,7 +171,10 @@ def plan_text(plan: Plan, left: list[str], done: list[str]) -> str:
         "seeds": plan.tier.seeds,
         "papers": list(plan.papers),
         "guests": plan.guests,
-        "arms": {arm: {"spec": asdict(plan.arms[arm]), "expected_seconds": round(plan.seconds(arm), 1)} for arm in sorted(shown)},
+        "arms": {
+            arm: {"spec": asdict(plan.arms[arm]), "expected_seconds": round(plan.seconds(arm), 1), "gpus": plan.gpus(arm)}
+            for arm in sorted(shown)
+        },
         "points": [
             {"paper": paper, "arm": name, "point": point, "id": arm}
             for (paper, name), points in sorted(plan.points.items())

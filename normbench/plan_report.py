@@ -1,21 +1,23 @@
 """What would run, and what it could show:  python -m normbench.plan_report --root build/quick
 
-Runs, expected time, and for each claim the smallest effect that the tier's seeds could show, in units of
-the standard deviation over seeds. Trains nothing.
+Runs, expected GPU-hours by paper and claim (the cheapest first; arms that claims share count once), and for each claim the
+smallest effect that the tier's seeds could show, in units of the standard deviation over seeds. Trains nothing.
 """
 
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table as Grid
 
+from normbench.budget import Wanted, arms_of_claim, cheapest_first, corrected, gpu_hours, measured_seconds
 from normbench.line import read_content
 from normbench.papers import reached, read_paper
 from normbench.stats import effect_size_welch
 from normbench.tasks import absence
-from normbench.tiers import read_tier
+from normbench.tiers import TierFile, read_tier
 
 
 def main() -> int:
@@ -23,29 +25,65 @@ def main() -> int:
     parser.add_argument("--root", type=Path, required=True)
     args = parser.parse_args()
     plan = read_content(args.root / "plan.json")
-    tier, n = read_tier(plan["tier"]), len(plan["seeds"])
-    arms = plan["arms"]
-    seconds = sum(arm["expected_seconds"] for arm in arms.values())
+    tier = read_tier(plan["tier"])
+    hours, measured = arm_hours(plan, tier, args.root)
     console = Console(width=140, soft_wrap=True)
-    where = f"{seconds / 3600 * max(1, tier.gpus):.1f} GPU-hours" if tier.gpus else f"{seconds / 60:.0f} minutes on one core"
     console.print(f"{tier.tier}: {tier.says}")
-    console.print(f"{len(arms)} arms, {len(arms) * n} runs, about {where} when nothing is done yet")
+    runs = sum(len(tier.seeds_of(arm["spec"]["task"])) for arm in plan["arms"].values())
+    console.print(f"{len(hours)} arms, {runs} runs, about {spent(sum(hours.values()), tier)} when nothing is done yet")
+    console.print(f"from the time that {measured} arms took, and {tier.machine.macs_per_second:.1e} multiply-adds a second for the others")
+    wanted = wanted_by_claim(plan)
     for key in plan["papers"]:
-        console.print(claims_grid(key, tier.tier, n))
+        console.print(claims_grid(key, tier, {claim: arms for (paper, claim), arms in wanted.items() if paper == key}, hours))
+    together = 0.0
+    for (key, claim), extra in cheapest_first({place: arms for place, arms in wanted.items() if arms}, hours) if tier.gpus else ():
+        together += extra
+        console.print(f"--config budget_gpu_hours={together:<7.1f} adds {key} {claim}")
     return 0
 
 
-def claims_grid(key: str, tier: str, n: int) -> Grid:
-    """One paper's claims: which run here, and what n seeds a side could show."""
+def arm_hours(plan: dict[str, Any], tier: TierFile, root: Path) -> tuple[dict[str, float], int]:
+    """Arm -> GPU-hours of all its seeds (core-hours without GPUs), and of how many arms they were measured."""
+    arms = plan["arms"]
+    tasks = {arm: entry["spec"]["task"] for arm, entry in arms.items()}
+    seeds = {arm: len(tier.seeds_of(task)) for arm, task in tasks.items()}
+    measured = measured_seconds(root)
+    seconds = corrected({arm: entry["expected_seconds"] / seeds[arm] for arm, entry in arms.items()}, measured, tasks)
+    hours = gpu_hours(seconds, {arm: entry["gpus"] for arm, entry in arms.items()}, seeds, arms)
+    return hours, len(measured.keys() & arms.keys())
+
+
+def wanted_by_claim(plan: dict[str, Any]) -> Wanted:
+    """(paper, claim) -> the planned arms that it needs."""
+    points: dict[tuple[str, str], list[str]] = {}
+    for point in plan["points"]:
+        points.setdefault((point["paper"], point["arm"]), []).append(point["id"])
+    known = {arm for found in points.values() for arm in found}
+    sources = {arm: plan["arms"][arm]["spec"]["source"] if arm in plan["arms"] else None for arm in known}
+    papers = {key: read_paper(key) for key in plan["papers"]}
+    return {(key, c.id): arms_of_claim(c, key, points, sources) for key, paper in papers.items() for c in paper.claims}
+
+
+def spent(hours: float, tier: TierFile) -> str:
+    if tier.gpus:
+        return f"{hours:.1f} GPU-hours"
+    return f"{60 * hours:.1f} core-minutes"
+
+
+def claims_grid(key: str, tier: TierFile, wanted: dict[str, set[str]], hours: dict[str, float]) -> Grid:
+    """One paper's claims, the cheapest first: which run here, what they cost, and what the tier's seeds could show."""
     paper = read_paper(key)
-    grid = Grid(title=f"{key}: {paper.title}", title_justify="left")
-    for head in ("claim", "tests", "smallest detectable effect", "here"):
+    costs = {claim: sum(hours.get(arm, 0.0) for arm in arms) for claim, arms in wanted.items()}
+    together = sum(hours.get(arm, 0.0) for arm in set().union(*wanted.values()))
+    grid = Grid(title=f"{key}: {paper.title}: {spent(together, tier)} for all claims", title_justify="left")
+    for head in ("claim", "tests", "cost", "smallest detectable effect", "here"):
         grid.add_column(head)
-    for claim in paper.claims:
-        here = "yes" if reached(claim.start, tier) and claim.tests else f"needs tier {claim.start}"
+    for claim in sorted(paper.claims, key=lambda c: (not wanted[c.id], costs[c.id], c.id)):
+        here = "yes" if reached(claim.start, tier.tier) and claim.tests else f"needs tier {claim.start}"
         here = absence(claim.task) or here
         tests = ", ".join(dict.fromkeys(t.test for t in claim.tests))
-        grid.add_row(claim.id, tests or "none yet", detectable_words(tests, n), here)
+        cost = spent(costs[claim.id], tier) if here == "yes" else ""
+        grid.add_row(claim.id, tests or "none yet", cost, detectable_words(tests, len(tier.seeds_of(claim.task))), here)
     return grid
 
 

@@ -14,6 +14,7 @@ from normbench.tasks import task_names
 
 FRAMEWORKS = {"detectron2", "fairseq", "mmdet", "torchvision", "timm"}
 TORCH_FREE = [
+    "budget",
     "cluster",
     "cost",
     "errors",
