@@ -14,7 +14,7 @@ from normbench.schema import validated
 from normbench.spec import model_label
 from normbench.tasks import read_task, recipe_schema
 from normbench.tiers import points, read_tier
-from tasks.wmt import binarized, data, embedded, numbers, text, translate
+from tasks.wmt import binarized, data, embedded, spelled, text, translate
 from tasks.wmt.recipe import Recipe
 from tests.wmt_samples import MODEL, RECIPE, an_arm, small_corpus
 
@@ -39,38 +39,38 @@ def raw(tmp_path):
 
 @pytest.fixture
 def few(monkeypatch):
-    monkeypatch.setitem(numbers.PAIRS, "numbers", {"train": 300, "valid": 30, "test": 30})
+    monkeypatch.setitem(spelled.PAIRS, "numbers", {"train": 300, "valid": 30, "test": 30})
 
 
 def test_every_number_is_of_one_split_and_every_pair_of_its_own(few):
-    split = numbers.split_numbers(np.random.default_rng(numbers.SEED))
-    assert sorted(np.concatenate(list(split.values()))) == list(range(1, numbers.LARGEST + 1))
-    pairs = numbers.sentences("numbers")
-    assert {name: len(set(rows)) for name, rows in pairs.items()} == numbers.PAIRS["numbers"] and pairs == numbers.sentences("numbers")
+    split = spelled.split_numbers(np.random.default_rng(spelled.SEED))
+    assert sorted(np.concatenate(list(split.values()))) == list(range(1, spelled.LARGEST + 1))
+    pairs = spelled.sentences("numbers")
+    assert {name: len(set(rows)) for name, rows in pairs.items()} == spelled.PAIRS["numbers"] and pairs == spelled.sentences("numbers")
     sources = [{source for source, _ in rows} for rows in pairs.values()]
     assert not sources[0] & sources[1] and not sources[0] & sources[2] and not sources[1] & sources[2]
 
 
 def test_there_are_enough_pairs_and_frames_share_them():
-    assert numbers.PAIRS["numbers_large"]["train"] >= 20_000
-    frames = len(numbers.FRAMES)
-    split = numbers.split_numbers(np.random.default_rng(numbers.SEED))["train"]
-    room = sum(sum(numbers._fits(frame, int(n)) for n in split) for frame in numbers.FRAMES)
-    assert frames >= 6 and room > numbers.PAIRS["numbers_large"]["train"]
+    assert spelled.PAIRS["numbers_large"]["train"] >= 20_000
+    frames = len(spelled.FRAMES)
+    split = spelled.split_numbers(np.random.default_rng(spelled.SEED))["train"]
+    room = sum(sum(spelled._fits(frame, int(n)) for n in split) for frame in spelled.FRAMES)
+    assert frames >= 6 and room > spelled.PAIRS["numbers_large"]["train"]
 
 
 @pytest.mark.parametrize(
     "frame, n, english, german",
     [
-        (numbers._books, 1080, "The library has one thousand and eighty books.", "Die Bibliothek hat eintausendachtzig Bücher."),
-        (numbers._runner, 3, "She was the third runner at the finish.", "Sie kam als dritte Läuferin ins Ziel."),
+        (spelled._books, 1080, "The library has one thousand and eighty books.", "Die Bibliothek hat eintausendachtzig Bücher."),
+        (spelled._runner, 3, "She was the third runner at the finish.", "Sie kam als dritte Läuferin ins Ziel."),
         (
-            numbers._price,
+            spelled._price,
             1768,
             "The ticket costs seventeen euro, sixty-eight cents.",
             "Die Karte kostet siebzehn Euro und achtundsechzig Cent.",
         ),
-        (numbers._year, 1916, "The bridge was built in nineteen sixteen.", "Die Brücke wurde im Jahr neunzehnhundertsechzehn gebaut."),
+        (spelled._year, 1916, "The bridge was built in nineteen sixteen.", "Die Brücke wurde im Jahr neunzehnhundertsechzehn gebaut."),
     ],
 )
 def test_a_sentence_says_its_number_in_both_languages(frame, n, english, german):
@@ -81,7 +81,7 @@ def test_it_is_made_once_whole_and_a_damaged_file_is_named(tmp_path, few):
     folder = tmp_path / "numbers"
     sha256 = data.prepare("numbers", tmp_path)
     manifest = embedded.read_manifest("numbers", folder)
-    assert manifest["data_sha256"] == sha256 == text.check(folder / "text", LANGUAGES)[1] and manifest["pairs"] == numbers.PAIRS["numbers"]
+    assert manifest["data_sha256"] == sha256 == text.check(folder / "text", LANGUAGES)[1] and manifest["pairs"] == spelled.PAIRS["numbers"]
     corpus = data.corpus("numbers", tmp_path)
     assert corpus.reference.read_text() == (folder / "text" / "test.de").read_text()
     assert binarized.check("numbers", corpus.folder, LANGUAGES)  # fit for the same checks as the user's

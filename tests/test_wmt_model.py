@@ -3,6 +3,7 @@
 import copy
 import sys
 from functools import cache
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from normbench.methods import method_names
 from normbench.optimize import make_optimizer
 from normbench.recipe import Recipe
 from normbench.residual import ScaledSum
+from normbench.schema import ROOT
 from normbench.sites import Site
 from tasks.wmt import adapter
 from tests.wmt_samples import WIDTH, an_arm, batch, build
@@ -274,3 +276,7 @@ def test_calibration_sees_the_model_as_it_calls_models():
     offset = model.encoder.layers[0].fc1.bias.offset
     assert bool(offset.any())
     torch.testing.assert_close(offset, -seen[0].mean((0, 1)))
+
+
+def test_fairseq_does_not_put_the_tasks_folder_first_among_all_modules():
+    assert not any(Path(place).resolve() == ROOT / "tasks" / "wmt" for place in sys.path)

@@ -1,6 +1,6 @@
 """The corpora of the wmt task behind one face: make or check, hash, and say where fairseq finds them.
 
-numbers, numbers_large                                   embedded: made in seconds (numbers.py)
+numbers, numbers_large                                   embedded: made in seconds (spelled.py)
 wmt14_en_de, wmt16_en_de, wmt17_en_de, iwslt14_de_en     the user's: raw text (text.py), which binarize.py prepares in build/data,
                                                          or what fairseq-preprocess made of it (binarized.py)
 """

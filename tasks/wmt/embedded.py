@@ -1,7 +1,7 @@
 """The embedded corpora as files, made once and compared with their manifest ever after.
 
 <folder>/manifest.json
-<folder>/text/{train,valid,test}.{en,de}     numbers.py
+<folder>/text/{train,valid,test}.{en,de}     spelled.py
 <folder>/binarized/                          binarize.py
 """
 
@@ -14,10 +14,10 @@ from typing import Any
 
 from normbench.errors import InputError
 from normbench.files import write_json
-from tasks.wmt import numbers, text
+from tasks.wmt import spelled, text
 from tasks.wmt.binarize import binarize
 
-DATASETS = numbers.PAIRS
+DATASETS = spelled.PAIRS
 BINARIZED = "binarized"
 SOURCE = "NormBench's own sentences; numbers, ordinals, prices, years and dates spelled by num2words"
 
@@ -72,7 +72,7 @@ def verify(dataset: str, folder: Path) -> dict[str, Any]:
 
 def _write(dataset: str, folder: Path, languages: tuple[str, str], vocabulary: int) -> None:
     """data_sha256 is of the text, from which all else follows with the locked versions of sentencepiece and fairseq."""
-    numbers.write(dataset, folder / "text")
+    spelled.write(dataset, folder / "text")
     pairs, sha256 = text.check(folder / "text", languages)
     binarize(folder / "text", folder / BINARIZED, languages, vocabulary)
     files = {path.relative_to(folder).as_posix(): _sha256(path) for path in sorted(folder.rglob("*")) if path.is_file()}

@@ -9,6 +9,7 @@ import contextlib
 import json
 import shutil
 import signal
+import sys
 import threading
 from argparse import Namespace
 from collections.abc import Callable, Iterator
@@ -30,7 +31,9 @@ from tasks.wmt.data import Corpus
 from tasks.wmt.recipe import Recipe
 
 PLUGIN = Path(__file__).resolve().parent / "normbench_fairseq"
+search_path = list(sys.path)
 import_user_module(Namespace(user_dir=str(PLUGIN)))
+sys.path[:] = search_path  # where fairseq put this folder first: in processes started later it would hide modules of the same names
 
 import normbench_fairseq  # noqa: E402
 from normbench_fairseq.model import MethodTransformer as MethodTransformer  # noqa: E402
