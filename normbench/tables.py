@@ -72,7 +72,22 @@ def shaped_table(paper: Paper, table: Table, measured: Measured) -> Shaped:
     """The table with its guests' rows and all of its cells."""
     rows = {**table.rows, **guest_rows(paper, table, measured)}
     cells = {(name, column): cell(paper, table, name, row, column, measured) for name, row in rows.items() for column in table.columns}
+    _check_engines(f"papers/{paper.key}.yaml: tables.{table.id}", [c.arm for c in cells.values() if c.arm], measured)
     return Shaped(paper, table, rows, cells, measured)
+
+
+def _check_engines(place: str, arms: list[str], measured: Measured) -> None:
+    """Two frameworks are two experiments: no table has runs of one task that different ones trained."""
+    engines: dict[str, dict[str, str]] = {}
+    for arm in arms:
+        for run in measured.status(arm).itertuples():
+            engines.setdefault(run.task, {}).setdefault(str(run.engine).split(" ")[0], run.run)  # without its version
+    for task, found in engines.items():
+        if len(found) > 1:
+            (one, a), (other, b) = list(found.items())[:2]
+            raise InputError(
+                f"{place}: {a} was trained by {one} and {b} by {other}, and a table of {task} has one engine; train one of them anew"
+            )
 
 
 def guest_rows(paper: Paper, table: Table, measured: Measured) -> dict[str, Row]:

@@ -81,6 +81,7 @@ def _run(arm: str, spec: ArmSpec, seed: int, tier: str, runs: list, curves: list
         "git_commit": "c" * 40,
         "torch": "2.14.1",
         "device": "cpu",
+        "engine": "torch 2.14.1",
     }
     units = read_task(spec.task).metrics
     rows = [{"metric": name, "value": value, "unit": units[name].unit} for name, value in metrics.items()]

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from dataclasses import replace
 
 import pytest
 from planted import LOST, a_paper, measured
@@ -137,3 +138,12 @@ def test_the_files_are_the_same_each_time_they_are_written(tmp_path):
         seen.append({path.relative_to(root): path.read_bytes() for path in sorted((root / "tables").rglob("*.*"))})
     assert seen[0] == seen[1]
     assert len(seen[0]) == 3 * sum(len(read_paper(key).tables) for key in ("norm_matters", "skipinit"))
+
+
+def test_a_table_of_runs_that_two_frameworks_trained_is_one_sentence(tmp_path):
+    found = measured({"a": [90.0, 91.0], "b": [88.0, 89.0]})
+    engines = {"a": "detectron2 0.6", "b": "torchvision 0.29.1"}
+    parts = {"one": {"arms": {"top1": "a"}}, "two": {"arms": {"top1": "b"}}}
+    written(tmp_path, parts, replace(found, runs=found.runs.assign(engine=["torch 2.14.1", "torch 2.15.0"] * 2)))  # versions may differ
+    with pytest.raises(InputError, match=r"was trained by detectron2 and .* by torchvision, and a table of imagenet has one engine"):
+        written(tmp_path, parts, replace(found, runs=found.runs.assign(engine=found.runs.arm.map(engines))))

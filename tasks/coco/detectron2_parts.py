@@ -9,6 +9,7 @@ import math
 from dataclasses import asdict
 from typing import Any
 
+import torch
 from detectron2.config import CfgNode, get_cfg
 from detectron2.layers import ShapeSpec
 from detectron2.modeling import BACKBONE_REGISTRY, FPN, ROI_BOX_HEAD_REGISTRY, ROI_MASK_HEAD_REGISTRY
@@ -38,7 +39,7 @@ def config(design: Design, method: Method, params: Any, recipe: Recipe, classes:
             "NORMS_IN_HEADS": design.norms_in_heads,
         }
     )
-    model.DEVICE, model.MASK_ON = "cpu", design.masks  # it is moved once it is built
+    model.DEVICE, model.MASK_ON = str(torch.get_default_device()), design.masks  # where it is built; it is moved later
     model.PIXEL_MEAN, model.PIXEL_STD = [255 * mean for mean in MEAN], [255 * std for std in STD]
     model.BACKBONE.NAME, model.BACKBONE.FREEZE_AT = "build_normbench_fpn_backbone", recipe.freeze_at
     model.FPN.IN_FEATURES, model.FPN.OUT_CHANNELS = [f"res{level[1:]}" for level in levels], design.fpn_width
