@@ -117,6 +117,7 @@ def test_every_method_accepts_its_params(key):
 # The same families and blocks, a stage or two long: what a method refuses does not depend on depth.
 SHALLOW = {
     "mask_rcnn": {},
+    "slow_resnet": {},
     "wide_resnet": {"depth": 10},
     "vgg": {"depth": 11, "hidden": 8},
     "plain_cnn": {"depth": 10},

@@ -1,0 +1,162 @@
+"""The embedded set: scikit-learn's handwritten digits, each moving in one of eight ways, as MP4 clips laid out like Kinetics.
+
+    <folder>/manifest.json
+    <folder>/{train,val}.csv                                        as CVDF writes them
+    <folder>/{train,val}/<class>/<digit>-<n>_000000_000002.mp4      a digit by its number in scikit-learn's list, clip n
+
+Digits of val are not among those of train. Source: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits,
+UCI Machine Learning Repository, doi:10.24432/C50P49, CC BY 4.0. No torch here.
+"""
+
+import csv
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from normbench.errors import InputError
+from tasks.imagenet.embedded import SOURCE, split_digits
+from tasks.kinetics.layout import COLUMNS
+from tasks.kinetics.render import CLASSES, FRAMES, HEIGHT, render
+from tasks.kinetics.video import encoder, read_frames, write_video
+
+NAME = "motions"
+PER_CLASS = {"train": 100, "val": 40}
+RATE = 10  # frames a second
+SEED = 20200612  # of digits and drawings: part of the dataset, not a run's choice
+SHORT_SIDE = HEIGHT
+_SPLIT = {"train": "train", "val": "test"}  # ours -> the digits'
+
+
+class Drawing(NamedTuple):
+    """One clip: where it belongs, which digit of its split it shows, and what it is drawn from."""
+
+    split: str
+    label: str
+    name: str
+    digit: int
+    seed: list[int]
+
+    @property
+    def path(self) -> str:
+        return f"{self.split}/{self.label}/{self.name}_{0:06d}_{FRAMES // RATE:06d}.mp4"
+
+
+def make(folder: Path) -> dict[str, Any]:
+    """Make the set in `folder` unless it is there, whole or not at all, and return its manifest.
+
+    Raises InputError where `folder` holds something else or a damaged copy.
+    """
+    folder = Path(folder)
+    if folder.is_dir() and any(folder.iterdir()):
+        return verify(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = folder.parent / f".{folder.name}.{os.getpid()}"
+    try:
+        _write(unfinished)
+        try:
+            unfinished.rename(folder)
+        except OSError:
+            if not (folder / "manifest.json").is_file():  # else another process was faster
+                raise
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return verify(folder)
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """<folder>/manifest.json, checked to be this set's."""
+    path = Path(folder) / "manifest.json"
+    try:
+        manifest = json.loads(path.read_bytes())
+        fits = manifest["dataset"] == NAME and manifest["data_sha256"] and manifest["files"]
+    except OSError:
+        raise InputError(f"data: {path} is missing, so {folder} is no copy of {NAME!r}; {_again(folder)}") from None
+    except (ValueError, KeyError, TypeError):
+        fits = False
+    if not fits:
+        raise InputError(f"data: {path} is no manifest of {NAME!r}; {_again(folder)}")
+    return manifest
+
+
+def verify(folder: Path) -> dict[str, Any]:
+    """The manifest, after every file was compared with it; an InputError names the first that differs."""
+    folder, manifest = Path(folder), read_manifest(folder)
+    for name, expected in manifest["files"].items():
+        try:
+            found = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        except OSError:
+            raise InputError(f"data: {folder / name} is missing; {_again(folder)}") from None
+        if found != expected:
+            raise InputError(f"data: {folder / name} is damaged: its SHA-256 is not the one in manifest.json; {_again(folder)}")
+    for path in sorted(folder.rglob("*.*")):
+        if path.is_file() and path.name != "manifest.json" and path.relative_to(folder).as_posix() not in manifest["files"]:
+            raise InputError(f"data: {path} does not belong to {NAME!r}: manifest.json does not list it; {_again(folder)}")
+    return manifest
+
+
+def _again(folder: Path) -> str:
+    return f"delete {folder}, and the next `snakemake all` makes it again"
+
+
+def _write(folder: Path) -> None:
+    """All files and the manifest. data_sha256 is of paths and decoded frames: what a network sees, whatever the container says."""
+    drawings, seen = sorted(_drawings(), key=lambda drawing: drawing.path), hashlib.sha256()
+    digits = _digits()
+    for drawing in drawings:
+        frames = render(digits[drawing.split], drawing.digit, drawing.label, np.random.default_rng(drawing.seed))
+        write_video(folder / drawing.path, frames, RATE)
+        decoded = read_frames(folder / drawing.path, [t / RATE for t in range(FRAMES)])
+        seen.update(f"{drawing.path} {decoded.shape}\n".encode() + decoded.tobytes())
+    for split in PER_CLASS:
+        _write_csv(folder / f"{split}.csv", [drawing for drawing in drawings if drawing.split == split])
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.*"))
+    manifest = {
+        "dataset": NAME,
+        "data_sha256": seen.hexdigest(),
+        "license": "CC BY 4.0",
+        "source": SOURCE,
+        "classes": list(CLASSES),
+        "encoder": encoder(),
+        "counts": {split: count * len(CLASSES) for split, count in PER_CLASS.items()},
+        "files": {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names},
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+
+
+def _write_csv(path: Path, drawings: list[Drawing]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow([*COLUMNS, "split"])
+        writer.writerows([drawing.label, drawing.name, 0, FRAMES // RATE, drawing.split] for drawing in drawings)
+
+
+def _digits() -> dict[str, np.ndarray]:
+    """(N, 8, 8) uint8 of each split, 0 is paper and 255 is ink."""
+    images, numbers = _source()
+    ink = ((images.astype(np.int64) * 255 + 8) // 16).astype(np.uint8)  # 0..16 to 0..255
+    return {split: ink[chosen] for split, chosen in numbers.items()}
+
+
+def _source() -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    from sklearn.datasets import load_digits  # slow to import, and needed only here
+
+    data = load_digits()
+    numbers = split_digits(data.target)
+    return data.images, {split: numbers[theirs] for split, theirs in _SPLIT.items()}
+
+
+def _drawings() -> Iterator[Drawing]:
+    """Every clip: the digits of a split in an order drawn once, each as often as any other."""
+    _, numbers = _source()
+    for place, (split, count) in enumerate(PER_CLASS.items()):
+        order = np.random.default_rng([SEED, place]).permutation(len(numbers[split]))
+        for label, motion in enumerate(CLASSES):
+            for n in range(count):
+                digit = int(order[(label * count + n) % len(order)])
+                yield Drawing(split, motion, f"{numbers[split][digit]:04d}-{n:03d}", digit, [SEED, place, label, n])

@@ -1,0 +1,334 @@
+"""The kinetics task as a whole: its networks against what others published of them, inflation, scores, and a run that is killed."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+import torchvision
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from normbench import load_method
+from normbench.build import count_parameters
+from normbench.checkpoint import Checkpoints
+from normbench.cost import Machine, Work, expected_seconds
+from normbench.errors import InputError
+from normbench.models import build_model
+from normbench.running import Context
+from normbench.schema import validated
+from normbench.spec import ArmSpec, canonical
+from normbench.tasks import read_task, recipe_schema, work_of
+from tasks.imagenet import data as images
+from tasks.kinetics import adapter, data, motions, networks, pretrain, weights
+from tasks.kinetics.recipe import Recipe
+from tasks.kinetics.scores import evaluate
+
+BATCH_NORM, TASK = load_method("batch_norm"), read_task("kinetics")
+SMALL = {"family": "resnet", "layers": [1, 1], "block": "basic", "stem": "imagenet", "width": 4}
+RECIPE = {"steps": 5, "batch_size": 4, "lr": 0.05, "momentum": 0.9, "schedule": "cosine", "drop_fc": 0.5, "precision": "amp_bfloat16",
+          "frames": 4, "stride": 2, "rate": 10, "short_side": [40, 40], "crop": 16, "test_short_side": 40, "test_crop": 16, "test_clips": 2,
+          "test_crops": 3, "evaluations": 2}  # fmt: skip
+
+
+def an_arm(method: str = "batch_norm", model: dict | None = None, params: dict | None = None, **recipe) -> ArmSpec:
+    fields = validated(Recipe, {**RECIPE, **recipe}, "test").model_dump(mode="json")
+    return ArmSpec("kinetics", "motions", model or SMALL, method, params or {}, fields)
+
+
+def network(spec: dict, method: str = "batch_norm", classes: int = 8, **params) -> nn.Module:
+    chosen = load_method(method)
+    return networks.build(spec, chosen, chosen.params(**params), num_classes=classes, frames=8, crop=32)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """The folder of datasets, with a few clips of the embedded set."""
+    folder = tmp_path_factory.mktemp("data")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(motions, "PER_CLASS", {"train": 2, "val": 1})
+        adapter.prepare("motions", folder)
+    return folder
+
+
+# Networks
+
+
+def test_the_slow_network_has_the_published_size_and_work():
+    """PyTorchVideo's model zoo: Slow R50 8x8 has 32.45 M parameters and takes 54.52 G multiply-adds a view of 256 pixels."""
+    with torch.device("meta"):
+        net = networks.build(TASK.models["slow_resnet50"], BATCH_NORM, None, num_classes=400, frames=8, crop=256)
+        with FlopCounterMode(display=False) as counter:
+            assert net(torch.empty(1, 3, 8, 256, 256)).shape == (1, 400)
+    assert count_parameters(net) == pytest.approx(32.45e6, abs=0.005e6)
+    assert counter.get_total_flops() / 2 == pytest.approx(54.52e9, abs=0.005e9)
+
+
+@pytest.mark.parametrize("spec", [TASK.models["slow_resnet50"], TASK.models["slow_resnet50_avgpool"], TASK.models["inflated_resnet50"]])
+def test_no_frame_is_lost_on_the_way(spec):
+    with torch.device("meta"):
+        net, lengths = networks.build({**spec, "width": 8, "width_per_group": 64}, BATCH_NORM, None, num_classes=5, frames=6, crop=64), []
+        for name in ("stem", "layer1", "layer2", "layer3", "layer4"):
+            getattr(net, name).register_forward_hook(lambda m, i, out: lengths.append((out.shape[2], out.shape[3])))
+        net(torch.empty(1, 3, 6, 64, 64))
+    assert lengths == [(6, 16), (6, 16), (6, 8), (6, 4), (6, 2)]
+
+
+def test_training_steps_are_those_of_torchvisions_r3d_18():
+    """Copied weights: equal losses, and equal weights after three steps of SGD with momentum."""
+    torch.manual_seed(0)
+    theirs = torchvision.models.video.r3d_18(num_classes=8)
+    mine = network(TASK.models["r3d18"])
+    mine.load_state_dict(dict(zip(mine.state_dict(), (v.clone() for v in theirs.state_dict().values()), strict=True)))
+    x, y = torch.randn(2, 3, 4, 32, 32), torch.tensor([1, 6])
+    losses = []
+    for net in (theirs, mine):
+        optimizer, seen = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9), []
+        for _ in range(3):
+            loss = nn.functional.cross_entropy(net.train()(x), y)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            seen.append(loss.item())
+        losses.append(seen)
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4) and losses[0][-1] != pytest.approx(losses[0][0], rel=0.01)
+    for a, b in zip(mine.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-5)
+
+
+SLOW = {"family": "slow_resnet", "layers": [1, 1], "block": "basic", "temporal": [1, 3], "width": 4}
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"temporal": [1]}, r"^model slow_resnet: temporal must give an odd number of frames for each of 2 stages, got \[1\]$"),
+        ({"temporal": [1, 2]}, "temporal must give an odd number of frames"),
+        ({"layers": None, "depth": 51}, "model slow_resnet: depth: 51 is no depth that exists"),
+        ({"depth": 18}, "exactly one of depth and layers must be given, got depth 18 and layers"),
+        ({"shortcut": "pad"}, "shortcut 'pad' would leave frames out"),
+        ({"tempral": [1, 1]}, "'tempral' is no argument; did you mean 'temporal'?"),
+        ({"version": 2}, "'version' is no argument"),
+    ],
+)
+def test_a_slow_network_that_cannot_be_says_why(change, says):
+    spec = {key: value for key, value in {**SLOW, **change}.items() if value is not None}
+    with pytest.raises(InputError, match=says):
+        network(spec)
+
+
+@pytest.mark.parametrize("method", ["group_norm", "rescalenet", "fixup", "skipinit", "weight_norm", "evonorm_s0", "none"])
+def test_methods_stand_in_the_slow_network(method):
+    net = network(SLOW, method, **({"num_groups": 2} if method in ("group_norm", "evonorm_s0") else {}))
+    assert net(torch.randn(2, 3, 4, 32, 32)).isfinite().all() and {p.site.layout for p in net.sites} == {"NCTHW", "NLC"}
+
+
+# Inflation
+
+
+def pictures(net_2d: nn.Module, net_3d: nn.Module, frames: int) -> tuple[torch.Tensor, torch.Tensor]:
+    picture = torch.randn(2, 3, 32, 32)
+    return net_2d.eval()(picture), net_3d.eval()(picture[:, :, None].expand(-1, -1, frames, -1, -1))
+
+
+FLAT = {"family": "resnet", "layers": [1, 1], "block": "basic", "width": 4, "stem": "imagenet"}
+STILL = {"family": "slow_resnet", "layers": [1, 1], "block": "basic", "width": 4, "temporal": [1, 1]}  # no kernel longer than a frame
+
+
+def kept(tmp_path, method: str, model: dict, params: dict | None = None):
+    """2D weights as pretrain.py writes them, of a network that did not train; and the network."""
+    torch.manual_seed(0)
+    chosen, spec = load_method(method), ArmSpec("imagenet", "digits32", model, method, params or {}, {})
+    net = build_model(model, chosen, chosen.params(**(params or {})), num_classes=10)
+    for buffer in net.buffers():
+        if buffer.is_floating_point():
+            buffer.uniform_(0.02, 0.3)
+    content = {"format": 1, "spec": vars(spec), "seed": 3, "data_sha256": "", "metrics": {"test_top1": 61.0}, "model": net.state_dict()}
+    torch.save(content, tmp_path / "two.pt")
+    return net
+
+
+@pytest.mark.parametrize("method", ["batch_norm", "rescalenet", "group_norm"])
+def test_an_inflated_network_gives_on_a_still_clip_what_the_flat_one_gives_on_the_picture(method, tmp_path):
+    params = {"num_groups": 2} if method == "group_norm" else {}
+    flat = kept(tmp_path, method, FLAT, params)
+    arm = an_arm(method, STILL, params)
+    net = network(arm.model, method, **params)
+    assert weights.inflate(net, "two", arm, tmp_path) == {"weights": "two: digits32, seed 3, test_top1 61.00%, inflated"}
+    flat.fc, net.fc = nn.Identity(), nn.Identity()  # the last layer is each one's own
+    expected, found = pictures(flat, net, 5)
+    assert expected.std() > 1e-3
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_kernel_is_repeated_over_time_and_divided_by_its_length():
+    flat, deep = nn.Conv2d(3, 4, 3, padding=1), nn.Conv3d(3, 4, (3, 3, 3), padding=1)
+    deep.weight.data, deep.bias.data = weights.inflated(flat.weight.data, deep.weight.shape).clone(), flat.bias.data
+    picture = torch.randn(2, 3, 8, 8)
+    found = deep(picture[:, :, None].expand(-1, -1, 5, -1, -1))
+    for t in (1, 2, 3):  # where the kernel lies within the clip
+        torch.testing.assert_close(found[:, :, t], flat(picture), rtol=1e-4, atol=1e-5)
+    assert weights.inflated(torch.ones(4, 3, 3, 3), (4, 3, 3, 5, 5)) is None and weights.inflated(torch.ones(4), (5,)) is None
+
+
+def test_weights_of_another_method_model_or_maker_are_refused_in_one_sentence(tmp_path):
+    kept(tmp_path, "batch_norm", FLAT)
+    slow = STILL
+    weights.check("two", an_arm(model=slow), tmp_path)
+    for arm, name, says in (
+        (
+            an_arm("group_norm", slow),
+            "two",
+            r"two.pt are of the method \['batch_norm', {}\], and the arm's is \['group_norm', {}\]; train 2D",
+        ),
+        (
+            an_arm(model={**slow, "width": 8}),
+            "two",
+            r"two.pt are of the model {.*'width': 4.*}, and the arm's is {.*'width': 8.*}; train 2D",
+        ),
+        (an_arm(model=slow), "tow", r"^recipe: inflate: 'tow' is no file of .*; did you mean 'two'\?"),
+        (an_arm(model=slow), "cut", r"cut.pt is cut short or none of ours; `python -m tasks.kinetics.pretrain` makes it again$"),
+    ):
+        (tmp_path / "cut.pt").write_bytes((tmp_path / "two.pt").read_bytes()[:500])
+        with pytest.raises(InputError, match=says):
+            weights.check(name, arm, tmp_path)
+    kept(tmp_path, "weight_norm", FLAT)
+    arm = an_arm("weight_norm", slow)
+    with pytest.raises(InputError, match="'weight_norm' rescales kernels, which repeating them over time would change"):
+        weights.inflate(network(slow, "weight_norm"), "two", arm, tmp_path)
+
+
+def test_two_dimensional_weights_come_from_a_run_of_the_imagenet_task(tmp_path, root, monkeypatch):
+    images.make("digits", root / "digits")
+    recipe = {"steps": 3, "batch_size": 16, "lr": 0.1}
+    arm = ArmSpec("imagenet", "digits", FLAT, "batch_norm", {}, recipe)
+    pretrain.pretrain(arm, 1, root, "two", torch.device("cpu"), tmp_path)
+    content = torch.load(tmp_path / "two.pt", weights_only=True)
+    assert (content["spec"]["method"], content["seed"], content["data_sha256"]) == (
+        "batch_norm",
+        1,
+        images.data_sha256("digits", root / "digits"),
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["two.pt"] and 0 < content["metrics"]["test_top1"] <= 100
+    monkeypatch.setattr(weights, "FOLDER", tmp_path)
+    clips = an_arm(model={**STILL, "temporal": [1, 3]}, inflate="two", steps=1, evaluations=1)
+    assert adapter.check(clips) is None
+    result = adapter.run(clips, 0, Context(torch.device("cpu"), root))
+    assert result.notes["weights"].startswith("two: digits, seed 1, test_top1 ")
+    with pytest.raises(InputError, match="is an arm of the task 'kinetics'; 2D weights come from one of 'imagenet'"):
+        pretrain.pretrain(clips, 0, root, "two", torch.device("cpu"), tmp_path)
+
+
+# Scores
+
+
+class Given(nn.Module):
+    """Gives back what lies in the first frame's first row."""
+
+    def forward(self, x):
+        return x[:, 0, 0, 0]
+
+
+def test_scores_are_probabilities_averaged_over_the_views():
+    x = torch.randn(7, 6, 1, 1, 1, 9)
+    y = torch.tensor([0, 1, 2, 3, 4, 5, 6])
+    mean = torch.stack([torch.stack([view.reshape(-1).softmax(0) for view in clip]).mean(0) for clip in x])
+    found = evaluate(Given(), [(x[:4], y[:4]), (x[4:], y[4:])])
+    order = mean.argsort(1, descending=True)
+    assert found["test_top1"] == pytest.approx(100 * float((order[:, 0] == y).float().mean()))
+    assert found["test_top5"] == pytest.approx(100 * float((order[:, :5] == y[:, None]).any(1).float().mean()))
+    assert found["test_loss"] == pytest.approx(-float(mean[torch.arange(7), y].log().mean()), rel=1e-5)
+    x[0, 0] = float("nan")
+    assert all(value != value for value in evaluate(Given(), [(x, y)]).values())
+
+
+# Runs
+
+
+class Killed(Exception):
+    pass
+
+
+class Dying(Checkpoints):
+    """Writes the checkpoint of a step, and the process is gone."""
+
+    def __init__(self, path, step):
+        super().__init__(path, "this", 0)
+        self.step = step
+
+    def save(self, state):
+        super().save(state)
+        if state["step"] == self.step:
+            raise Killed
+
+
+def test_a_run_that_is_killed_ends_with_the_same_numbers(root, tmp_path):
+    arm = an_arm()
+    whole = adapter.run(arm, 0, Context(torch.device("cpu"), root))
+    for step in (2, 4):
+        with pytest.raises(Killed):
+            dying = Dying(tmp_path / "run.pt", step)
+            adapter.run(arm, 0, Context(torch.device("cpu"), root, checkpoints=dying))
+        torch.manual_seed(99)  # a new process has drawn something else
+    again = adapter.run(arm, 0, Context(torch.device("cpu"), root, checkpoints=Checkpoints(tmp_path / "run.pt", "this", 0)))
+    assert (again.metrics, again.trained.curves, again.notes) == (whole.metrics, whole.trained.curves, whole.notes)
+    assert whole.trained.status == "finished" and whole.trained.curves["train_loss"][-1][0] == 5
+    other = adapter.run(arm, 1, Context(torch.device("cpu"), root))
+    assert other.metrics["train_loss"] != whole.metrics["train_loss"]
+
+
+@pytest.mark.parametrize("method", ["rescalenet", "group_norm"])
+def test_a_run_records_declared_metrics_and_what_read_the_clips(root, method):
+    result = adapter.run(an_arm(method, params={"num_groups": 2} if method == "group_norm" else {}), 0, Context(torch.device("cpu"), root))
+    assert result.trained.status == "finished" and set(result.metrics) <= set(TASK.metrics)
+    assert {"test_top1", "test_top5", "coverage_train", "unreadable_val"} <= set(result.metrics)
+    assert result.metrics["test_top5"] >= result.metrics["test_top1"] >= 0 and result.metrics["coverage_train"] == 100
+    assert result.data_sha256 == data.data_sha256("motions", root / "motions")
+    assert set(result.notes) == {"decoder", "clips_train", "clips_val"} and result.notes["decoder"] in result.engine
+    json.dumps(result.probes)
+
+
+def test_a_method_that_refuses_and_one_that_diverges_are_results(root):
+    refused = adapter.run(an_arm("group_norm", params={"num_groups": 3}), 0, Context(torch.device("cpu"), root))
+    assert refused.trained.status == "refused" and "group" in refused.trained.cause
+    assert adapter.check(an_arm("group_norm", params={"num_groups": 3})) == refused.trained.cause
+    diverged = adapter.run(an_arm("none", lr=1e4, momentum=0.0, steps=9), 0, Context(torch.device("cpu"), root))
+    assert diverged.trained.status == "diverged" and "test_top1" not in diverged.metrics
+
+
+# Planning
+
+
+@pytest.mark.parametrize("name", TASK.recipes)
+def test_recipes_hold_and_are_planned_without_torch(name):
+    made = validated(recipe_schema("kinetics"), TASK.recipes[name], name)
+    assert canonical(validated(Recipe, made.model_dump(mode="json"), name).model_dump(mode="json")) == canonical(
+        made.model_dump(mode="json")
+    )
+    assert made.span == pytest.approx(56 / 30)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"short_side": [12, 40]}, "short_side must hold two sides, ascending, from crop \\(16\\) up, got \\[12, 40\\]"),
+        ({"test_crop": 41}, "test_crop \\(41\\) does not fit into test_short_side \\(40\\)"),
+        ({"augment": "crop"}, "clips know none and flip, got 'crop'"),
+        ({"frmes": 4}, "'frmes' is no key; did you mean 'frames'?"),
+        ({"inflate": "../x"}, "inflate"),
+    ],
+)
+def test_a_mistake_in_a_recipe_is_one_sentence(change, says):
+    with pytest.raises(InputError, match=says):
+        validated(Recipe, {**RECIPE, **change}, "tasks/kinetics/task.yaml: recipes.x")
+
+
+def test_expected_work_is_about_what_a_network_computes():
+    arm = replace(
+        an_arm(model=TASK.models["slow_resnet50"]), recipe={**TASK.recipes["slow_8x8"], "epochs": None, "steps": 1, "evaluations": 0}
+    )
+    work = Work(*work_of("kinetics")(arm, TASK.datasets["motions"]))
+    assert work.layers == 48 and 0.4 < 2 * work.macs / 64 / 54.52e9 * (256 / 224) ** 2 < 2.5
+    once = expected_seconds(arm, Machine(seconds_per_layer=0, macs_per_second=1e12))
+    arm = replace(arm, recipe={**arm.recipe, "steps": 3})
+    assert expected_seconds(arm, Machine(seconds_per_layer=0, macs_per_second=1e12)) - 3 == pytest.approx(3 * (once - 3))
