@@ -158,7 +158,8 @@ def test_all_files_are_written_once_a_sweep_with_a_figure_of_its_own_has_no_seco
     folder = root / "figures"
     figures.write_figures(measured, read_claims(root / "claims.csv"), folder)
     entries = [entry for entry in json.loads((folder / "figures.json").read_text()) if entry["paper"] == KEY]
-    expected = {f"{f.id}-{q}" for f in read_paper(KEY).figures if len(f.arms) > 1 for q in f.quantities} | {"groups", "similarity-speed"}
+    here = [f for f in read_paper(KEY).figures if len(f.arms) > 1 and f.start != "laptop"]
+    expected = {f"{f.id}-{q}" for f in here for q in f.quantities} | {"groups", "similarity-speed"}
     assert {entry["of"] for entry in entries if entry["kind"] == "figure"} == expected
     assert not [entry for entry in entries if entry["kind"] == "sweep"]
     assert all((folder / KEY / f"figure-{of}.{suffix}").stat().st_size > 2000 for of in expected for suffix in ("svg", "png"))
