@@ -57,7 +57,7 @@ RECIPE = {
     "proposals": [200, 100],
     "weights": "scratch",
 }
-CPU, CLASSES = torch.device("cpu"), 10
+CPU, CLASSES = torch.device("cpu"), 5
 Steps = Callable[[int], None]  # trains so many steps
 
 

@@ -55,7 +55,7 @@ def an_arm(method: str = "group_norm", params: dict | None = None, model: dict |
     return ArmSpec("coco", embedded.DATASET, {**MODEL, **(model or {})}, method, params, {**RECIPE, **recipe})
 
 
-def built(engine: Any, arm: ArmSpec, classes: int = 10, seed: int = 0) -> torch.nn.Module:
+def built(engine: Any, arm: ArmSpec, classes: int = 5, seed: int = 0) -> torch.nn.Module:
     """The arm's detector as an engine's module builds it."""
     torch.manual_seed(seed)
     method = load_method(arm.method)

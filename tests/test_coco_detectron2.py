@@ -135,7 +135,7 @@ R18 = {
 def detectron2s_own(arm, norm: str):
     """The same configuration with detectron2's backbone, heads and norm."""
     method = load_method(arm.method)
-    cfg = config(read_design(arm.model), method, method.params(**arm.params), Recipe(**arm.recipe), 10)
+    cfg = config(read_design(arm.model), method, method.params(**arm.params), Recipe(**arm.recipe), 5)
     cfg.MODEL.BACKBONE.NAME = "build_resnet_fpn_backbone"
     resnets = cfg.MODEL.RESNETS
     resnets.DEPTH, resnets.RES2_OUT_CHANNELS, resnets.NORM, resnets.STRIDE_IN_1X1 = 18, 64, norm, False

@@ -133,7 +133,7 @@ def results_near(split, rng, count: int = 3) -> list[dict]:
         for i in range(0 if found is None else len(found["labels"])):
             for _ in range(count):
                 shift = torch.from_numpy(rng.normal(0, 2, 4)).float()
-                label = int(found["labels"][i]) - 1 if rng.random() < 0.8 else int(rng.integers(10))
+                label = int(found["labels"][i]) - 1 if rng.random() < 0.8 else int(rng.integers(5))
                 mask = torch.roll(found["masks"][i], tuple(rng.integers(-2, 3, 2)), (0, 1)).bool()
                 one = {
                     "boxes": (found["boxes"][i] + shift)[None],

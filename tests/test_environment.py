@@ -62,3 +62,13 @@ def test_condas_pins_are_the_locks(entry):
         name, version = NAMES.get(found[1], found[1]), found[3]
         if name in locked():
             assert version == locked()[name][0], f"{one}: requirements.lock has {locked()[name][0]}"
+
+
+def test_detectron2_is_declared_at_one_commit_wherever_it_is_named():
+    files = [CONDA, ROOT / "README.md", ROOT / "tasks" / "coco" / "README.md"]
+    named = [
+        re.findall(r"pip install --no-build-isolation 'git\+https://github\.com/facebookresearch/detectron2@(\w+)'", f.read_text())
+        for f in files
+    ]
+    assert all(len(found) == 1 for found in named) and len({found[0] for found in named}) == 1
+    assert re.fullmatch("[0-9a-f]{40}", named[0][0])

@@ -8,6 +8,7 @@ import contextlib
 import importlib
 import itertools
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -61,6 +62,25 @@ def engine_of(arm: ArmSpec) -> ModuleType:
 
 def run(arm: ArmSpec, seed: int, context: Context) -> Result:
     """Train one run and measure it."""
+    with _pooling(context.device):
+        return _run(arm, seed, context)
+
+
+@contextlib.contextmanager
+def _pooling(device: torch.device) -> Iterator[None]:
+    """On a GPU without deterministic algorithms: where they are asked for, torchvision pools regions in Python, which takes far longer."""
+    if device.type != "cuda":
+        yield
+        return
+    asked = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(False)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(asked, warn_only=True)
+
+
+def _run(arm: ArmSpec, seed: int, context: Context) -> Result:
     engine, recipe, design = engine_of(arm), Recipe(**arm.recipe), read_design(arm.model)
     folder = context.data / arm.dataset
     train, held_out = (data.load(arm.dataset, folder, name) for name in data.SPLITS)

@@ -64,7 +64,7 @@ def scene(digits: np.ndarray, labels: np.ndarray, rng: Rng) -> tuple[np.ndarray,
 
 def _crowd(canvas: np.ndarray, digits: np.ndarray, labels: np.ndarray, rng: Rng) -> Thing:
     """Small digits of one class close together, too many to be told apart."""
-    label = int(rng.integers(10))
+    label = int(rng.choice(np.unique(labels)))
     alike = digits[labels == label]
     area = np.zeros(canvas.shape[:2], bool)
     top, left = (int(rng.integers(0, side - 28)) for side in area.shape)

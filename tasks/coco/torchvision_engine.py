@@ -9,6 +9,7 @@ from typing import Any
 import torch
 import torchvision
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
 from torchvision.models.detection import FasterRCNN, MaskRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.faster_rcnn import FastRCNNConvFCHead, FastRCNNPredictor
@@ -21,10 +22,10 @@ from normbench.optimize import set_lr
 from normbench.precision import Precision
 from tasks.coco.backbone import Backbone
 from tasks.coco.design import BOX_POOL, MASK_POOL, Design
-from tasks.coco.order import draws
+from tasks.coco.order import Draw, draws
 from tasks.coco.places import Places, finish, head_places, pyramid_places
 from tasks.coco.recipe import Recipe
-from tasks.coco.samples import MEAN, STD, Readable, targets
+from tasks.coco.samples import MEAN, STD, Readable, targets, workers
 from tasks.coco.watch import Watch
 
 NAME = f"torchvision {torchvision.__version__.partition('+')[0]}"
@@ -110,18 +111,29 @@ def losses(detector: nn.Module, batch: Batch) -> dict[str, Tensor]:
     return detector(*batch)
 
 
+class Drawn(Dataset):
+    """The image and the targets that stand at a Draw."""
+
+    def __init__(self, readable: Readable, masks: bool):
+        self.readable, self.masks = readable, masks
+
+    def __getitem__(self, draw: Draw) -> tuple[Tensor, dict[str, Tensor]]:
+        image, pixels = self.readable.at(draw.index)
+        return _image(pixels, draw.flip), targets(image, self.masks, draw.flip)
+
+
 def batches(readable: Readable, design: Design, recipe: Recipe, seed: int, start: int, device: torch.device) -> Iterator[Batch]:
     """The training batches from step `start` on."""
-    for batch in draws(readable.images, recipe.batch_size, recipe.flip, seed, start):
-        found = [readable.at(draw.index) for draw in batch]
-        flips = [draw.flip for draw in batch]
-        yield (
-            [_image(pixels, flip).to(device) for (_, pixels), flip in zip(found, flips, strict=True)],
-            [
-                {key: value.to(device) for key, value in targets(image, design.masks, flip).items()}
-                for (image, _), flip in zip(found, flips, strict=True)
-            ],
-        )
+    loader = DataLoader(
+        Drawn(readable, design.masks),
+        batch_sampler=draws(readable.images, recipe.batch_size, recipe.flip, seed, start),
+        collate_fn=list,
+        num_workers=workers(device),
+        generator=torch.Generator().manual_seed(seed),  # else it would draw from the one that the model draws from
+    )
+    for batch in loader:
+        images = [image.to(device) for image, _ in batch]
+        yield images, [{key: value.to(device) for key, value in found.items()} for _, found in batch]
 
 
 def _image(pixels, flip: bool = False) -> Tensor:
