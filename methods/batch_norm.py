@@ -9,6 +9,8 @@ over each chunk of `ghost_batch_size` consecutive samples; running statistics fo
 counts by its samples). BeyondBatchNorm's code starts the running mean at 1 and keeps the biased variance; this starts at 0.
 `zero_init_last` starts the last norm of each residual branch at weight 0, as RescaleNet's baseline and
 torchvision's zero_init_residual do. `only_final` keeps nothing but the head's norm, the one behind the last block.
+`sync=True` takes the statistics over the batches of all devices that train together (torch's SyncBatchNorm, which wants GPUs where
+there are several); otherwise each device has its own, over the recipe's device_batch_size.
 `fused=False` computes mean, x * x, its mean and rsqrt one after another, var = mean(x^2) - mean^2: the form whose x * x
 overflows where every operation is rounded to half precision.
 
@@ -38,6 +40,7 @@ class Params:
     zero_init_last: bool = False
     only_final: bool = False
     fused: bool = True
+    sync: bool = False
 
     def __post_init__(self):
         within("momentum", self.momentum, 0, 1)
@@ -46,6 +49,8 @@ class Params:
             at_least("ghost_batch_size", self.ghost_batch_size, 1)
         if self.zero_init_last and not self.affine:
             raise ValueError("zero_init_last needs affine, got affine=False")
+        if self.sync and (self.ghost_batch_size is not None or not self.fused):
+            raise ValueError("sync is over whole batches and fused: it goes with neither ghost_batch_size nor fused=False")
 
 
 class ChunkedBatchNorm(_BatchNorm):
@@ -94,12 +99,18 @@ def _separate_batch_norm(x, running_mean, running_var, weight, bias, training, m
     return y.to(x.dtype)
 
 
+def refuse(site, p):
+    if p.sync and site.layout == "NLC":
+        return "sync takes channels in second place (NCHW, NCTHW), not NLC"
+    return None
+
+
 def norm(site, p):
     if p.only_final and site.role != "head":
         return None
     plain = p.fused and p.ghost_batch_size is None and site.layout != "NLC"
     if plain:  # torch's own, so that a network is torchvision's to the last bit
-        kind = {"NCHW": nn.BatchNorm2d, "NCTHW": nn.BatchNorm3d}[site.layout]
+        kind = nn.SyncBatchNorm if p.sync else {"NCHW": nn.BatchNorm2d, "NCTHW": nn.BatchNorm3d}[site.layout]
         module = kind(site.features, eps=p.eps, momentum=p.momentum, affine=p.affine)
     else:
         module = ChunkedBatchNorm(site, p)

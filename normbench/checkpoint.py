@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
 
+from normbench.errors import InputError
 from normbench.files import whole_file
+from normbench.parallel import gathered, wait_for_all, world_size
 
 FORMAT = 1
 HASH_BYTES = hashlib.sha256().digest_size
@@ -35,8 +38,12 @@ class Checkpoints:
         return time.monotonic() - self._last >= self.every
 
     def save(self, state: dict[str, Any]) -> None:
-        with whole_file(self.path, beforehand=self._keep) as file:
-            write_state({"format": FORMAT, "identity": self.identity, "rng": rng_state(), **state}, file)
+        """Of processes that train together all call this, and the first writes."""
+        rng = rng_state()
+        if rng["rank"] == 0:
+            with whole_file(self.path, beforehand=self._keep) as file:
+                write_state({"format": FORMAT, "identity": self.identity, "rng": rng, **state}, file)
+        wait_for_all()  # none reads it before it is there
         self._last = time.monotonic()
 
     def load(self, device: torch.device) -> dict[str, Any] | None:
@@ -77,12 +84,18 @@ def read_state(path: Path, device: torch.device) -> Any:
 
 
 def rng_state() -> dict[str, Any]:
-    """The states of the generators that layers draw from; data order has its own, by seed and step."""
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-    return {"cpu": torch.get_rng_state(), "cuda": cuda}
+    """The states of the generators that layers draw from, of each process; data order has its own, by seed and step."""
+    device = torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
+    rank = dist.get_rank() if world_size() > 1 else 0
+    cuda = gathered(torch.cuda.get_rng_state(), device) if torch.cuda.is_available() else []
+    return {"rank": rank, "cpu": gathered(torch.get_rng_state(), device), "cuda": cuda}
 
 
 def set_rng_state(state: dict[str, Any]) -> None:
-    torch.set_rng_state(state["cpu"].cpu())
+    """Raises InputError where another number of processes wrote it: what they drew cannot be gone on with."""
+    if len(state["cpu"]) != world_size():
+        raise InputError(f"the checkpoint is of {len(state['cpu'])} processes and cannot be gone on with by {world_size()}; remove it")
+    rank = dist.get_rank() if world_size() > 1 else 0
+    torch.set_rng_state(state["cpu"][rank].cpu())
     if torch.cuda.is_available() and state["cuda"]:
-        torch.cuda.set_rng_state_all([s.cpu() for s in state["cuda"]])
+        torch.cuda.set_rng_state(state["cuda"][rank].cpu())

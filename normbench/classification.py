@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from normbench.parallel import summed
 from normbench.recipe import Recipe
 from normbench.train import Trained
 
@@ -44,6 +45,7 @@ def evaluate(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> dict
         right += float((logits.argmax(1) == y).sum())
         loss += float(F.cross_entropy(logits, y, reduction="sum"))
         count += len(y)
+    right, loss, count = summed([right, loss, count], x.device)  # each process has seen its own share
     # Logits that are not finite have no most likely class: the accuracy must not look like a number.
     return {"test_top1": 100 * right / count if math.isfinite(loss) else math.nan, "test_loss": loss / count}
 

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 import traceback
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from normbench.errors import InputError
 from normbench.files import whole_file, write_json
 from normbench.line import Folders, arm_digest, read_content
 from normbench.methods import read_method
+from normbench.parallel import Processes, any_of, from_torchrun, together
 from normbench.precision import set_arithmetic
 from normbench.progress import Reporter
 from normbench.records import Record, is_current, sha256, write_record
@@ -55,20 +57,27 @@ def main() -> int:
         return 1
     _leave_imports_alone()
     failed = False
-    with Reporter(folders.root / "progress" / f"{args.job}.json") as reporter:
+    processes = from_torchrun()
+    device = _device(processes)
+    with together(processes, device), _reporter(folders, args.job, processes) as reporter:
+        place = Place(folders, args.data, device, processes, reporter)
         for arm in arms:
             try:
-                train_arm(folders, args.data, arm, reporter)
+                train_arm(place, arm)
             except Interrupted:
                 print(f"{arm}: told to stop; the checkpoint is written, the next `snakemake all` goes on from it", file=sys.stderr)
                 return 143
             except InputError as error:
                 failed = True
                 print(f"error: {error}", file=sys.stderr)
+                if processes.size > 1:
+                    break  # the others may be waiting for this one in the middle of the arm
             except Exception:  # a fault of ours or of a method: the other arms still count
+                if processes.size > 1:
+                    raise
                 failed = True
                 print(f"error: {arm} stopped with a fault:\n{traceback.format_exc()}", file=sys.stderr)
-    if not failed:
+    if not failed and processes.first:
         write_json(folders.root / "jobs" / f"{args.job}.done", {"job": args.job, "arms": arms})
     return int(failed)
 
@@ -80,54 +89,84 @@ def _leave_imports_alone() -> None:
     gc.set_threshold(20_000, 20, 20)
 
 
-def train_arm(folders: Folders, data: Path, arm: str, reporter: Reporter) -> None:
+@dataclass(frozen=True)
+class Place:
+    """Where a job's runs happen. device: this process's own."""
+
+    folders: Folders
+    data: Path
+    device: torch.device
+    processes: Processes
+    reporter: Reporter
+
+
+def train_arm(place: Place, arm: str) -> None:
     """All seeds of an arm, then its index."""
+    folders = place.folders
     content = read_content(folders.arm(arm))
-    records = {}
     for seed in content["seeds"]:
-        run = f"{arm}-s{seed}"
-        if not is_current(folders.record(run), content["spec"], content["code"]):
-            train_run(folders, data, content, seed, reporter)
-        path = folders.record(run)
-        records[run] = {"bytes": path.stat().st_size, "sha256": sha256(path)}
-    write_json(folders.index(arm), {"arm": arm, "content": arm_digest(content), "records": records})
+        done = place.processes.first and is_current(folders.record(f"{arm}-s{seed}"), content["spec"], content["code"])
+        if not any_of([done], place.device)[0]:
+            train_run(place, content, seed)
+    if place.processes.first:
+        paths = {run: folders.record(run) for run in (f"{arm}-s{seed}" for seed in content["seeds"])}
+        records = {run: {"bytes": path.stat().st_size, "sha256": sha256(path)} for run, path in paths.items()}
+        write_json(folders.index(arm), {"arm": arm, "content": arm_digest(content), "records": records})
 
 
-def train_run(folders: Folders, data: Path, content: dict[str, Any], seed: int, reporter: Reporter) -> None:
-    """One run from its spec to its record."""
-    spec = arm_from(content["spec"])
+def train_run(place: Place, content: dict[str, Any], seed: int) -> None:
+    """One run from its spec to its record, which the first of its processes writes."""
+    spec, folders, reporter = arm_from(content["spec"]), place.folders, place.reporter
     run = f"{content['arm']}-s{seed}"
     tier = read_tier(folders.tier)
     checkpoints = Checkpoints(folders.checkpoint(run), digest({"spec": content["spec"], "code": content["code"]}), tier.checkpoint_seconds)
     context = Context(
-        device=torch.device("cuda" if torch.cuda.is_available() else "cpu"),
-        data=data,
+        device=place.device,
+        data=place.data,
         checkpoints=checkpoints,
         norms=_recorded_norms(folders, spec.source, seed),
-        progress=lambda step, total, loss: reporter.step(run, step, total, loss),
+        progress=(lambda step, total, loss: reporter.step(run, step, total, loss)) if place.processes.first else None,
         picture=folders.picture(run),
+        rank=place.processes.rank,
+        world_size=place.processes.size,
     )
     if context.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
     began = time.perf_counter()
     result = load_adapter(spec.task).run(spec, seed, context)
     seconds = time.perf_counter() - began
+    if not place.processes.first:
+        return
     if result.trained.norms:
         with whole_file(folders.norms(run)) as file:
             np.savez(file, **result.trained.norms)
-    write_record(_record(folders.tier, content, seed, result, context.device, seconds), folders.record(run))
+    write_record(_record(place, content, seed, result, seconds), folders.record(run))
     checkpoints.remove()
     shutil.rmtree(checkpoints.path.with_suffix(""), ignore_errors=True)  # of a framework that keeps its own
     reporter.finished(run, result.trained.status)
 
 
-def _record(tier: str, content: dict[str, Any], seed: int, result: Result, device: torch.device, seconds: float) -> Record:
-    trained, method = result.trained, content["spec"]["method"]
+def _device(processes: Processes) -> torch.device:
+    """The GPU of this process, where there are any."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    torch.cuda.set_device(processes.local)
+    return torch.device("cuda", processes.local)
+
+
+def _reporter(folders: Folders, job: str, processes: Processes) -> contextlib.AbstractContextManager[Reporter]:
+    """Only the first process reports."""
+    path = folders.root / "progress" / f"{job}.json"
+    return Reporter(path) if processes.first else contextlib.nullcontext(Reporter(path))
+
+
+def _record(place: Place, content: dict[str, Any], seed: int, result: Result, seconds: float) -> Record:
+    trained, method, device, processes = result.trained, content["spec"]["method"], place.device, place.processes
     return Record(
         run=f"{content['arm']}-s{seed}",
         arm=content["arm"],
         seed=seed,
-        tier=tier,
+        tier=place.folders.tier,
         spec=content["spec"],
         status=trained.status,
         step=trained.step,
@@ -140,6 +179,9 @@ def _record(tier: str, content: dict[str, Any], seed: int, result: Result, devic
         seconds=round(seconds, 3),
         step_seconds=round(trained.step_seconds, 3),
         peak_memory_bytes=_peak_memory(device),
+        world_size=processes.size,
+        device_batch_size=_device_batch_size(content["spec"]["recipe"], processes.size),
+        gpu_hours=round(seconds * processes.size / 3600, 6) if device.type == "cuda" else 0.0,
         code=content["code"],
         method_sha256=read_method(method).sha256,
         data_sha256=result.data_sha256,
@@ -164,6 +206,12 @@ def _recorded_norms(folders: Folders, source: str | None, seed: int) -> dict[str
         )
     with np.load(path, allow_pickle=False) as file:
         return {name: file[name] for name in file.files}
+
+
+def _device_batch_size(recipe: dict[str, Any], world_size: int) -> int | None:
+    """Samples that went through the network at once; None where a recipe has no batches."""
+    share = recipe["batch_size"] // world_size if "batch_size" in recipe else None
+    return min(share, recipe.get("device_batch_size") or share) if share else None
 
 
 def _peak_memory(device: torch.device) -> int:

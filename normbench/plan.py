@@ -52,8 +52,13 @@ class Plan:
         return read_task(spec.task).resources.get(spec.dataset) or Resources()
 
     def gpus(self, arm_id: str) -> int:
-        """How many GPUs a run of the arm takes at this tier; 0: one CPU core."""
-        return min(self.tier.gpus, self.resources(arm_id).gpus)
+        """How many GPUs a run of the arm takes at this tier; 0: one CPU core.
+
+        Several only where the recipe says what each passes through the network, and they share a batch evenly.
+        """
+        recipe, most = self.arms[arm_id].recipe, min(self.tier.gpus, self.resources(arm_id).gpus)
+        batch, size = recipe.get("batch_size", 1), recipe.get("device_batch_size")
+        return next((n for n in range(most, 1, -1) if size and batch % (n * size) == 0), min(most, 1))
 
     def seconds(self, arm_id: str) -> float:
         """Expected seconds of training an arm, all seeds one after another, on what the tier gives it."""

@@ -18,6 +18,8 @@ class Recipe(Strict):
     """Fields are in the order in which a paper's appendix gives them.
 
     epochs or steps: the budget (exactly one). batch_size: samples a step over all devices.
+    device_batch_size: the most of them that one device passes through the network at once, and so the batch of which batch norm takes
+        its statistics; the gradients of more are accumulated. None: one device takes all.
     lr: the peak rate. schedule: constant; step (times gamma at each milestone); cosine (to zero);
         halving (constant to the first milestone, then halved `halvings` times at equal distances);
         exponential (lr times growth every step: Li and Arora).
@@ -36,6 +38,7 @@ class Recipe(Strict):
     epochs: float | None = Field(None, gt=0)
     steps: int | None = Field(None, ge=1)
     batch_size: int = Field(ge=1)
+    device_batch_size: int | None = Field(None, ge=1)
     optimizer: Literal["sgd", "adam"] = "sgd"
     lr: float = Field(gt=0)
     momentum: float = Field(0.9, ge=0, lt=1)

@@ -21,7 +21,8 @@ class Record(Strict):
     status: finished; diverged (at `step`, because of `cause`; a result like any other); refused (the
     method cannot stand in this model, `cause` says why). spec: the ArmSpec's fields. code: hashes of what computed it.
     engine: the framework that trained, with its version. notes: words that belong to the numbers, as a metric's signature.
-    step_seconds: seconds inside training steps, of `seconds` in all. end: written last; a record without it is no record.
+    step_seconds: seconds inside training steps, of `seconds` in all. world_size: processes that trained it together, each with a device.
+    device_batch_size: samples that one of them passed through the network at once. end: written last; a record without it is no record.
     """
 
     run: str
@@ -40,6 +41,9 @@ class Record(Strict):
     seconds: float = 0.0
     step_seconds: float = 0.0
     peak_memory_bytes: int = 0
+    world_size: int = 1
+    device_batch_size: int | None = None
+    gpu_hours: float = 0.0
     code: dict[str, str]
     method_sha256: str
     data_sha256: str

@@ -14,7 +14,10 @@ from normbench.weight_norms import Norms
 
 @dataclass
 class Context:
-    """Where a run happens: device, the folder of datasets, checkpoints, recorded norms, who is told of progress, where a picture goes."""
+    """Where a run happens: device, the folder of datasets, checkpoints, recorded norms, who is told of progress, where a picture goes.
+
+    rank, world_size: this process among those that train the run together, each on its share of every batch.
+    """
 
     device: torch.device
     data: Path
@@ -22,6 +25,8 @@ class Context:
     norms: Norms | None = None
     progress: Callable[[int, int, float], None] | None = None
     picture: Path | None = None
+    rank: int = 0
+    world_size: int = 1
 
 
 @dataclass

@@ -98,6 +98,7 @@ TRAINING_CODE = (
     "layers.py",
     "methods.py",
     "optimize.py",
+    "parallel.py",
     "precision.py",
     "probes.py",
     "recipe.py",

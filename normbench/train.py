@@ -1,4 +1,4 @@
-"""The step loop, once for all tasks: schedule, precision, clipping, divergence, curves, checkpoints, resume.
+"""The step loop, once for all tasks: schedule, precision, clipping, divergence, curves, checkpoints, resume, on one device or several.
 
 The task brings the model, the batches and the evaluation; the loop knows no dataset and no method.
 """
@@ -8,18 +8,24 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from normbench.checkpoint import Checkpoints, set_rng_state
+from normbench.errors import InputError
 from normbench.optimize import make_optimizer, set_lr
+from normbench.parallel import any_of, as_the_first, mean, summed
 from normbench.precision import Precision
 from normbench.recipe import Recipe
 from normbench.weight_norms import NormControl, Norms
 from normbench.window import CURVE_POINTS, EXPLODED, Window
+
+SEEDS_APART = 1_000_003  # of two processes that train together; more than anyone has seeds
 
 
 class Interrupted(Exception):
@@ -34,6 +40,7 @@ class Training:
     evaluate(model): metrics on held-out data. mix(x, y, step): inputs and a loss function of the logits
     (mixup and label smoothing live there). progress(step, total, loss): called a few times a second.
     epoch_steps: steps of an epoch. norms: recorded by another run, for norm control.
+    rank, world_size: this process among those that train the same model, each on the batches that its own `batches` yields.
     """
 
     model: nn.Module
@@ -47,6 +54,8 @@ class Training:
     checkpoints: Checkpoints | None = None
     progress: Callable[[int, int, float], None] | None = None
     norms: Norms | None = None
+    rank: int = 0
+    world_size: int = 1
 
 
 @dataclass
@@ -83,11 +92,15 @@ class _Loop:
         # A loss read every step would make a GPU wait; on a CPU it costs nothing and stops a diverged run at once.
         self.check_every = 1 if job.device.type == "cpu" else min(20, self.window.size)
         self.eval_steps = {max(1, round(self.total * (i + 1) / job.recipe.evaluations)) for i in range(job.recipe.evaluations)}
-        self.network = torch.compile(job.model) if job.recipe.compile else job.model
+        self.network = self.evaluated = torch.compile(job.model) if job.recipe.compile else job.model
         self.parameters = [p for p in job.model.parameters() if p.requires_grad]
         self.kernels = [p.detach() for p in self.parameters if p.ndim > 2]  # the same memory, read where no gradient is wanted
         self.trained = Trained()
+        if job.world_size > 1:
+            torch.manual_seed(torch.initial_seed() + SEEDS_APART * job.rank)  # no two drop the same units of their samples
         self.start = self._resume()
+        if job.world_size > 1:
+            self.network = DistributedDataParallel(self.network)
 
     def run(self) -> Trained:
         trained, job, window = self.trained, self.job, self.window
@@ -112,9 +125,11 @@ class _Loop:
                 if done in self.eval_steps and not self._evaluate(done):
                     return trained
                 # Told to stop in the last step, the job stops all the same: going on from here is then only to write the record.
-                if job.checkpoints and (stop.is_set() or (job.checkpoints.due() and not last)):
-                    self._save(done)
-                    if stop.is_set():
+                if job.checkpoints and (job.world_size == 1 or done % self.check_every == 0 or last):
+                    stopped, due = any_of([stop.is_set(), job.checkpoints.due() and not last], job.device)
+                    if stopped or due:
+                        self._save(done)
+                    if stopped:
                         raise Interrupted
         trained.seconds, trained.step = time.perf_counter() - began, self.total
         trained.norms = self.control.arrays()
@@ -122,21 +137,42 @@ class _Loop:
 
     def _step(self, step: int, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         set_lr(self.optimizer, self.recipe.lr_at(step, self.total), self.recipe.lr)
-        precision, scaler = self.precision, self.precision.scaler
-        mixed, criterion = self.job.mix(x, y, step)
-        with precision.forward():
-            logits = self.network(mixed)
-            loss = criterion(logits)
-        with precision.backward():
-            scaler.scale(loss * precision.loss_scale if precision.loss_scale != 1 else loss).backward()
+        scaler = self.precision.scaler
+        size = self.recipe.device_batch_size or len(x)
+        loss, right = self._backward(step, x, y) if len(x) <= size else self._accumulate(step, x.split(size), y.split(size))
+        if self.job.world_size > 1:
+            loss, right = mean(torch.stack([loss, right]))
         self._gradients()
         self.control.before_step()
         scaler.step(self.optimizer)
         scaler.update()
         self.control.after_step(step)
         self.optimizer.zero_grad(set_to_none=True)
+        return loss, right
+
+    def _backward(self, step: int, x: Tensor, y: Tensor, share: float = 1) -> tuple[Tensor, Tensor]:
+        """The gradients of `share` of the batch are added; returns loss and accuracy of (x, y)."""
+        precision = self.precision
+        mixed, criterion = self.job.mix(x, y, step)
+        with precision.forward():
+            logits = self.network(mixed)
+            loss = criterion(logits)
+        scale = precision.loss_scale * share
+        with precision.backward():
+            precision.scaler.scale(loss * scale if scale != 1 else loss).backward()
         with torch.no_grad():
             return loss.detach(), (logits.argmax(1) == y).float().mean()
+
+    def _accumulate(self, step: int, xs: tuple[Tensor, ...], ys: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+        """The batch in parts, one after another; processes exchange gradients with the last."""
+        total = sum(len(y) for y in ys)
+        loss = right = 0.0
+        for i, (x, y) in enumerate(zip(xs, ys, strict=True)):
+            share, last = len(y) / total, i + 1 == len(ys)
+            with nullcontext() if last or self.job.world_size == 1 else self.network.no_sync():
+                part_loss, part_right = self._backward(step, x, y, share)
+            loss, right = loss + share * part_loss, right + share * part_right
+        return loss, right
 
     def _gradients(self) -> None:
         model, scale = self.job.model, self.precision.loss_scale
@@ -159,7 +195,8 @@ class _Loop:
 
     def _evaluate(self, step: int) -> bool:
         """False where the network's outputs are no numbers any more: that is a divergence too."""
-        values = self.job.evaluate(self.network)
+        as_the_first(self.job.model)
+        values = self.job.evaluate(self.evaluated)
         self.network.train()
         self.trained.log(step, values)
         if all(math.isfinite(v) for v in values.values()):
@@ -194,6 +231,9 @@ class _Loop:
 
     def _resume(self) -> int:
         state = self.job.checkpoints.load(self.job.device) if self.job.checkpoints else None
+        step = float(state["step"] if state else 0)
+        if summed([step], self.job.device)[0] != step * self.job.world_size:
+            raise InputError(f"{self.job.checkpoints.path}: processes read different checkpoints; they need one shared folder")
         if state is None:
             return 0
         self.job.model.load_state_dict(state["model"])

@@ -57,7 +57,7 @@ def paper_jobs(tmp_path_factory) -> list[Job]:
 def test_a_training_asks_for_gpus_as_one_total_and_for_no_tasks(paper_jobs):
     strings = {submitted(job) for job in paper_jobs}
     wanted = read_task("imagenet").resources["imagenet"]
-    gpus, memory = wanted.gpus, wanted.gpus * wanted.mem_mb
+    gpus, memory = wanted.gpus, wanted.gpus * wanted.mem_mb  # a batch of 4,096, in parts of 256
     form = rf"-t \d+ --mem {memory} --nodes=1 --requeue --cpus-per-gpu={wanted.cpus} --gpus={gpus}"
     assert any(re.fullmatch(form, s) for s in strings), strings
     assert all(s.count("--gpus=") == 1 and "ntasks" not in s and "gres" not in s for s in strings)
@@ -106,8 +106,21 @@ def test_the_memory_of_a_run_is_that_of_its_gpus(monkeypatch):
     plan = make_plan("paper")
     wide = Resources(gpus=8, nodes=2, cpus=6, mem_mb=10_000, runtime_minutes=99)
     monkeypatch.setattr(Plan, "resources", lambda self, arm: wide)
-    held = allocation(plan, plan.selected[:1])
+    arm = plan.selected[0]
+    plan.arms[arm].recipe.update(batch_size=1024, device_batch_size=128)
+    held = allocation(plan, [arm])
     assert (held.gpus, held.nodes, held.cpus, held.mem_mb, held.limit) == (8, 2, 6, 40_000, 99)
+
+
+@pytest.mark.parametrize(
+    "batch, device_batch, gpus", [(1024, 128, 8), (1024, None, 1), (1024, 512, 2), (384, 128, 3), (100, 128, 1), (1000, 128, 1)]
+)
+def test_a_run_takes_the_gpus_that_its_batch_fills(batch, device_batch, gpus, monkeypatch):
+    plan = make_plan("paper")
+    monkeypatch.setattr(Plan, "resources", lambda self, arm: Resources(gpus=8))
+    arm = plan.selected[0]
+    plan.arms[arm].recipe.update(batch_size=batch, device_batch_size=device_batch)
+    assert plan.gpus(arm) == gpus
 
 
 def test_a_core_gets_a_plain_process_and_a_gpu_gets_torchrun():

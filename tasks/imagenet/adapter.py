@@ -45,15 +45,19 @@ def run(arm: ArmSpec, seed: int, context: Context) -> Result:
     model = model.to(context.device, memory_format=layout)
     folder = context.data / arm.dataset
     shared = {"batch_size": recipe.batch_size, "seed": seed, "augment": recipe.augment, "device": context.device}
+    ours = {"rank": context.rank, "world_size": context.world_size}
 
     def batches(start: int) -> Iterator[tuple[Tensor, Tensor]]:
-        return iter(data.train_batches(arm.dataset, folder, start_step=start, **shared))
+        return iter(data.train_batches(arm.dataset, folder, start_step=start, **shared, **ours))
 
-    held_out = data.eval_batches(arm.dataset, folder, batch_size=EVAL_BATCH, device=context.device)
+    held_out = data.eval_batches(arm.dataset, folder, batch_size=EVAL_BATCH, device=context.device, **ours)
     epoch_steps = data.train_batches(arm.dataset, folder, **shared).steps_per_epoch
     steps = recipe.total_steps(epoch_steps)
-    model.method.calibrate(model, model.sites, model.method_params, _first_batches(batches(0), recipe.calibration_batches))
-    probe_batch, probe_labels = (t[:PROBE_BATCH] for t in next(iter(held_out)))
+    # What is measured and calibrated is not to depend on how many processes there are: each sees all of it.
+    whole = iter(data.train_batches(arm.dataset, folder, **shared))
+    model.method.calibrate(model, model.sites, model.method_params, _first_batches(whole, recipe.calibration_batches))
+    every = data.eval_batches(arm.dataset, folder, batch_size=EVAL_BATCH, device=context.device) if context.world_size > 1 else held_out
+    probe_batch, probe_labels = (t[:PROBE_BATCH] for t in next(iter(every)))
     with reading(model, "init") as probes:
         before = measure(model, probe_batch, probe_labels, ends=True).metrics
     norm_before = _kernel_norm(model)
@@ -70,6 +74,7 @@ def run(arm: ArmSpec, seed: int, context: Context) -> Result:
             checkpoints=context.checkpoints,
             progress=context.progress,
             norms=context.norms,
+            **ours,
         )
     )
     metrics = {**{name: before[name] for name in INIT_METRICS if name in before}, **run_metrics(trained, steps)}

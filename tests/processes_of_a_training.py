@@ -1,0 +1,83 @@
+"""What tests/test_parallel.py starts in two processes: the shared loop on a share of each batch, and the imagenet task's batches."""
+
+import os
+import sys
+from pathlib import Path
+
+import torch
+from torch import nn
+from trainings import batch, recipe, small_net, training
+
+from normbench.checkpoint import Checkpoints
+from normbench.classification import evaluate
+from normbench.parallel import from_torchrun, together
+from normbench.train import Interrupted, fit
+
+CPU = torch.device("cpu")
+NETS = {
+    "layer_norm": lambda: small_net("layer_norm"),
+    "group_norm": lambda: small_net("group_norm", params={"num_groups": 2}),
+    "batch_norm": small_net,
+    "dropout": lambda: small_net("layer_norm", drop_fc=0.5),
+}
+
+
+def shared_batches(rank: int, size: int):
+    """Batches in float64 of which each process takes every `size`-th sample."""
+
+    def source(start):
+        step = start
+        while True:
+            x, y = batch(step)
+            yield x[rank::size].double(), y[rank::size]
+            step += 1
+
+    return source
+
+
+def trained(name: str, rank: int = 0, size: int = 1, path: Path | None = None, kill: int | None = None, **fields):
+    """(model, Trained) of a training in float64; told to stop by a signal in step `kill` of the last process alone."""
+    torch.manual_seed(0)
+    model = NETS[name]().double()
+    source = shared_batches(rank, size)
+
+    def told(start):
+        for step, found in enumerate(source(start), start):
+            if kill == step and rank == size - 1:
+                os.kill(os.getpid(), 15)
+            yield found
+
+    held_out = [(x[rank:5:size].double(), y[rank:5:size]) for x, y in map(batch, (100, 101, 102))]  # five samples: three and two
+    made = recipe(evaluations=2, grad_clip=1.0, **fields)
+    job = training(model, made, batches=told, evaluate=lambda net: evaluate(net, held_out), rank=rank, world_size=size)
+    job.checkpoints = Checkpoints(path, "this", 0 if kill is None else 1e9) if path else None
+    return model, fit(job)
+
+
+def state(model: nn.Module) -> dict:
+    return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    folder, processes = Path(sys.argv[1]), from_torchrun()
+    who = {"rank": processes.rank, "size": processes.size}
+    results = {}
+    with together(processes, CPU):
+        for name in NETS:
+            model, found = trained(name, **who)
+            results[name] = {"state": state(model), "curves": found.curves}
+        model, found = trained("layer_norm", **who, device_batch_size=2)
+        results["accumulated"] = {"state": state(model), "curves": found.curves}
+        stopped = 0
+        try:
+            trained("dropout", **who, path=folder / "run.pt", kill=3)
+        except Interrupted:
+            stopped = 1
+        model, found = trained("dropout", **who, path=folder / "run.pt")
+        results["resumed"] = {"state": state(model), "curves": found.curves, "stopped": stopped}
+    torch.save(results, folder / f"rank{processes.rank}.pt")
+
+
+if __name__ == "__main__":
+    main()
