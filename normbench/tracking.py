@@ -22,6 +22,7 @@ from normbench.records import Record, read_record
 BATCH = 1000  # MLflow's limit of params and metrics together in one call
 PARAMS = 100  # and of params
 SQLITE_WAIT = 20  # seconds that a locked store is waited for
+HTTP_WAIT = 30  # seconds that a server may take for an answer; it is asked twice, where MLflow would ask for a quarter of an hour
 
 
 def main() -> int:
@@ -82,6 +83,8 @@ def _import(folders: Folders, records: dict[str, str], tracking_uri: str) -> tup
 def _client(tracking_uri: str):
     """A client of the store, its schema created first: many writers on a new sqlite file fail."""
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = str(HTTP_WAIT)
+    os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "1"
     if tracking_uri.startswith(SQLITE):
         path = Path(tracking_uri.removeprefix(SQLITE))
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,113 @@
+"""A tracking server that is down, slow or broken costs no record and little time; when it is back, one command completes it."""
+
+import socket
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from records_on_disk import run_main, write_line
+
+from normbench import tracking
+
+PATIENCE = 60.0  # seconds until a server answers
+
+
+@pytest.fixture
+def build(tmp_path) -> Path:
+    write_line(tmp_path / "build" / "tiny")
+    return tmp_path / "build"
+
+
+def imports(build: Path, port: int) -> tuple[int, float]:
+    """(exit code, seconds) of the import into the server at `port`."""
+    root, began = build / "tiny", time.perf_counter()
+    code = run_main(tracking.main, root, "--tracking-uri", f"http://127.0.0.1:{port}", "--done", str(root / "mlflow.done"))
+    return code, time.perf_counter() - began
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+@contextmanager
+def answering(status: int, after: float):
+    """The port of a server that answers everything with `status`, `after` seconds late."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            released.wait(after)
+            self.send_response(status)
+            self.end_headers()
+
+        do_POST = do_GET
+
+        def log_message(self, *_):
+            pass
+
+    released = threading.Event()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server.server_address[1]
+    released.set()
+    server.shutdown()
+    server.server_close()
+
+
+@contextmanager
+def mlflow_server(folder: Path):
+    """The port of a real one."""
+    port = free_port()
+    words = ["--backend-store-uri", f"sqlite:///{folder}/server.db", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    process = subprocess.Popen([sys.executable, "-m", "mlflow", "server", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        limit = time.monotonic() + PATIENCE
+        while time.monotonic() < limit:
+            assert process.poll() is None, "the server ended"
+            with socket.socket() as found:
+                if found.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.1)
+        yield port
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def test_a_server_that_is_down_slow_or_broken_is_one_sentence_and_later_gets_all(build, monkeypatch, capsys):
+    from mlflow import MlflowClient
+
+    monkeypatch.setattr(tracking, "HTTP_WAIT", 1)
+    records = {path: path.read_bytes() for path in (build / "tiny" / "records").glob("*.json")}
+    code, seconds = imports(build, free_port())
+    assert code == 1 and seconds < 30
+    for status, after in ((500, 0.0), (200, 60.0)):
+        with answering(status, after) as port:
+            code, seconds = imports(build, port)
+        assert code == 1 and seconds < 30
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 3 and all(
+        line.startswith("error: http://127.0.0.1:") and line.endswith("the records are safe, `snakemake all` imports them again")
+        for line in told
+    )
+    assert not (build / "tiny" / "mlflow.done").exists()
+    with mlflow_server(build) as port:
+        assert imports(build, port)[0] == 0
+        client = MlflowClient(f"http://127.0.0.1:{port}")
+        experiment = client.get_experiment_by_name("normbench/tiny/imagenet")
+        assert sorted(run.data.tags["run"] for run in client.search_runs([experiment.experiment_id])) == ["arm-s0", "arm-s1", "arm-s2"]
+        assert imports(build, port)[0] == 0
+        assert len(client.search_runs([experiment.experiment_id])) == 3
+    assert {path: path.read_bytes() for path in records} == records
+
+
+def test_no_training_knows_the_server():
+    """So none can be slowed by it."""
+    assert "tracking" not in Path(tracking.__file__).with_name("job.py").read_text()
+    assert "tracking" not in Path(tracking.__file__).with_name("train.py").read_text()
