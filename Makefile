@@ -6,13 +6,17 @@ UV := $(VENV)/bin/uv
 export VIRTUAL_ENV := $(abspath $(VENV))
 export PATH := $(abspath $(VENV)/bin):$(PATH)
 
-.PHONY: all test tiny lock clean
+.PHONY: all test test-slurm tiny lock clean
 
 all: $(READY)
 	snakemake all
 
 test: $(READY)
-	python -m pytest -n 2 --dist loadfile
+	python -m pytest -n 2 --dist loadfile --ignore tests/slurm
+
+# Through a real Slurm of two nodes on this machine, which Debian's packages start (installed where they are missing, as root).
+test-slurm: $(READY)
+	python -m pytest tests/slurm
 
 # The whole line in a minute or two; its numbers mean nothing.
 tiny: $(READY)
