@@ -1,6 +1,6 @@
 """A thousand short runs through a local Slurm whose jobs are killed at random: is any lost, or counted twice, and how long does it take?
 
-    python benchmarks/slurm_kills.py [--every 15] [--seed 0]
+    python benchmarks/slurm_kills.py [--runs 1000] [--every 15] [--seed 0]
 
 Works on a copy of the repository whose tiny tier sweeps one arm. Every so many seconds one running training gets SIGKILL or its
 job is canceled. Writes build/benchmarks/slurm_kills.json.
@@ -27,7 +27,6 @@ from normbench.schema import ROOT
 sys.path.insert(0, str(ROOT / "tests" / "slurm"))
 import local_slurm  # the tests' own
 
-RUNS = 1000
 WORDS = [
     "--profile",
     "profiles/slurm",
@@ -52,11 +51,11 @@ WORDS += [
 ]
 
 
-def widen(folder: Path) -> int:
-    """Give the copy's tiny tier RUNS runs of one small network, and nothing else of the paper; returns how many it has."""
+def widen(folder: Path, runs: int) -> int:
+    """Give the copy's tiny tier so many runs of one small network, and nothing else of the paper; returns how many it has."""
     path = folder / "workflows" / "tiers" / "tiny.yaml"
     tier = yaml.safe_load(path.read_text(encoding="utf-8"))
-    points = RUNS // len(tier["seeds"])
+    points = runs // len(tier["seeds"])
     tier["arms"]["skipinit"]["rates_small_bn"] = {"set": {"steps": 4}, "over": {"lr": [1e-4 * (i + 1) for i in range(points)]}}
     path.write_text(yaml.safe_dump(tier), encoding="utf-8")
     return points * len(tier["seeds"])
@@ -77,15 +76,17 @@ def kill_one(root: Path, commands: Path, chance: random.Random) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--every", type=float, default=15.0, help="seconds between two kills")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     chance, killed = random.Random(args.seed), []
     with tempfile.TemporaryDirectory(prefix="slurm-kills-") as name:
+        Path(name).chmod(0o755)  # munge wants to be reached
         folder = Path(name) / "copy"
         folder.mkdir()
         copy(folder)
-        widen(folder)
+        widen(folder, args.runs)
         commands = local_slurm.start(Path(name) / "slurm")
         root = folder / "build" / "tiny"
         environment = {**os.environ, "PATH": f"{commands}:{os.environ['PATH']}", "PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"}

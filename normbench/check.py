@@ -28,9 +28,8 @@ def main() -> int:
     refused, mistakes, seen = {}, [], {}
     for arm, entry in plan["arms"].items():
         spec = arm_from(entry["spec"])
-        key = canonical(
-            [spec.task, spec.dataset, spec.model, spec.method, spec.params, spec.recipe.get("drop_fc"), spec.recipe.get("drop_conv")]
-        )
+        built_from = [spec.recipe.get(name) for name in ("drop_fc", "drop_conv", "inflate")]
+        key = canonical([spec.task, spec.dataset, spec.model, spec.method, spec.params, built_from])
         try:
             if key not in seen:
                 seen[key] = load_adapter(spec.task).check(spec)

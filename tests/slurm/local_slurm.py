@@ -85,7 +85,7 @@ def start(folder: Path, nodes: int = 1, port: int = FIRST_PORT) -> Path:
     install()
     for part in ("etc", "run", "log", "state", "bin", *(f"spool/n{i}" for i in range(nodes))):
         (folder / part).mkdir(parents=True, exist_ok=True)
-    folder.chmod(0o755)
+    folder.chmod(0o755)  # munge wants to be reached
     _write_configuration(folder, nodes, port)
     _write_commands(folder)
     environment = {**os.environ, "SLURM_CONF": str(folder / "etc" / "slurm.conf")}
