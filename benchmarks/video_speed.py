@@ -3,9 +3,9 @@
     python benchmarks/video_speed.py [--rounds 9]
 
 One thread, processor time; rounds alternate, and the figure is the median over rounds of the ratio of neighboring rounds.
-Decoding: clips as Kinetics has them, 10 s of 340x256 at 30 frames a second in H.264 with x264's own settings, and 8 frames 8 apart of each, scaled
-and cut, as the recipe slow_8x8 says, against all frames as arrays. Training: the step loop of normbench/, equal weights and
-batches. Writes build/benchmarks/video_speed.json.
+Decoding: clips as Kinetics has them, 10 s of 340x256 at 30 frames a second in H.264 with x264's own settings, and 8
+frames 8 apart of each, scaled and cut, as the recipe slow_8x8 says, against all frames as arrays. Training: the step
+loop of normbench/, equal weights and batches. Writes build/benchmarks/video_speed.json.
 """
 
 import argparse
