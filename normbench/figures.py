@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from normbench.collector import leave_imports_alone
 from normbench.errors import InputError
 from normbench.files import write_json
 from normbench.measured import Measured
@@ -35,6 +36,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--root", type=Path, required=True)
     args = parser.parse_args()
+    leave_imports_alone()
     try:
         measured, claims = Measured.read(args.root), read_claims(args.root / "claims.csv")
         write_figures(measured, claims, args.root / "figures", read_prediction(args.root / "prediction.csv"))

@@ -8,7 +8,6 @@ does not keep the others from running: the exit code is 1 at the end, with one s
 
 import argparse
 import contextlib
-import gc
 import os
 import platform
 import resource
@@ -26,6 +25,7 @@ import numpy as np
 import torch
 
 from normbench.checkpoint import Checkpoints
+from normbench.collector import leave_imports_alone
 from normbench.errors import InputError
 from normbench.files import whole_file, write_json
 from normbench.line import Folders, arm_digest, read_content
@@ -55,7 +55,7 @@ def main() -> int:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    _leave_imports_alone()
+    leave_imports_alone()
     failed = False
     processes = from_torchrun()
     device = _device(processes)
@@ -80,13 +80,6 @@ def main() -> int:
     if not failed and processes.first:
         write_json(folders.root / "jobs" / f"{args.job}.done", {"job": args.job, "arms": arms})
     return int(failed)
-
-
-def _leave_imports_alone() -> None:
-    """Take torch's hundred thousand objects from the garbage collector, which otherwise reads them all while a deep network is built."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,10 @@ class Line:
     def path(self, *parts: str) -> str:
         return str(self.folders.root.joinpath(*parts))
 
+    def priority(self, job: str) -> int:
+        """Expected seconds of a job."""
+        return round(sum(self.plan.seconds(arm) for arm in read_content(self.folders.job(job))["arms"]))
+
     def allocation(self, job: str) -> Allocation:
         """What a job asks a cluster for. Its file says what it trains: inside a job, fewer jobs may be left, and other ones."""
         return allocation(self.plan, read_content(self.folders.job(job))["arms"])

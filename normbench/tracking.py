@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from normbench.collector import leave_imports_alone
 from normbench.errors import InputError
 from normbench.files import write_if_changed
 from normbench.line import SQLITE, Folders, read_content
@@ -31,6 +32,7 @@ def main() -> int:
     parser.add_argument("--tracking-uri", required=True)
     parser.add_argument("--done", type=Path, help="a file that says, once all is imported, into which store")
     args = parser.parse_args()
+    leave_imports_alone()
     try:
         added, kept = import_records(args.root, args.tracking_uri)
     except InputError as error:
@@ -83,6 +85,7 @@ def _import(folders: Folders, records: dict[str, str], tracking_uri: str) -> tup
 def _client(tracking_uri: str):
     """A client of the store, its schema created first: many writers on a new sqlite file fail."""
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # a mirror of results tells nobody else
     os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = str(HTTP_WAIT)
     os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "1"
     if tracking_uri.startswith(SQLITE):

@@ -33,6 +33,8 @@ rule train:
     log:
         line.path("logs", "{job}.log"),
     threads: 1
+    # Long jobs first, so that the last ones are short and all cores finish together.
+    priority: lambda wildcards: line.priority(wildcards.job)
     resources:
         gpu=lambda wildcards: line.allocation(wildcards.job).gpus,
         nodes=lambda wildcards: line.allocation(wildcards.job).nodes,

@@ -22,7 +22,7 @@ from normbench.spec import ArmSpec
 from normbench.train import Trained, Training, fit
 from tasks.imagenet import data
 
-EVAL_BATCH = 256
+EVAL_BATCH = 512
 PROBE_BATCH = 64
 # What the untrained network already tells, so that it can be held against what came of it.
 INIT_METRICS = ("penultimate_cosine_similarity", "first_layer_gradient_norm", "gradient_ratio", "variance_ratio")
