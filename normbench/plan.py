@@ -11,7 +11,7 @@ from normbench.spec import ArmSpec
 from normbench.tasks import Resources, absence, read_task, task_names
 from normbench.tiers import GUEST, TierFile, as_guest, check_overrides, points, read_tier, with_norms_from
 
-SHORT_JOB = 20.0  # seconds, as short as a job may get for the sake of an even end
+SHORT_JOB = 30.0  # seconds, as short as a job may get for the sake of an even end
 
 Point = tuple[dict[str, Any], str]  # swept values, arm id
 
@@ -162,6 +162,6 @@ def jobs(plan: Plan, wanted: list[str]) -> list[list[str]]:
             job.append(arm)
             seconds += plan.seconds(arm)
             left -= plan.seconds(arm)
-            full = seconds >= min(plan.tier.job_seconds, max(SHORT_JOB, left / 2.2))
+            full = seconds >= min(plan.tier.job_seconds, max(SHORT_JOB, left / 2))
             open_job[alike] = ([], 0.0) if full else (job, seconds)
     return result
