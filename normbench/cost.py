@@ -25,19 +25,23 @@ class Machine(Strict):
 
 
 class Work(NamedTuple):
-    """What one seed computes: weight layers, multiply-adds of one training step's forward pass, steps, and seconds beside them."""
+    """What one seed computes: weight layers, multiply-adds of one training step's forward pass, steps, and seconds beside them.
+
+    share: how much of the machine's seconds_per_run it takes, where there is less to do than a training has.
+    """
 
     layers: float
     macs: float
     steps: float
     seconds: float = 0.0
+    share: float = 1.0
 
 
 def expected_seconds(arm: ArmSpec, machine: Machine) -> float:
     """Training seconds of one seed."""
     work = Work(*(work_of(arm.task) or training_work)(arm, read_task(arm.task).datasets[arm.dataset]))
     step = work.layers * machine.seconds_per_layer + FORWARD_AND_BACKWARD * work.macs / machine.macs_per_second
-    return machine.seconds_per_run + work.seconds + work.steps * step
+    return work.share * machine.seconds_per_run + work.seconds + work.steps * step
 
 
 def training_work(arm: ArmSpec, data: Dataset) -> Work:

@@ -5,9 +5,13 @@ equal bytes.
 """
 
 import argparse
+import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import pandas as pd
@@ -16,7 +20,7 @@ from normbench.collector import leave_imports_alone
 from normbench.errors import InputError
 from normbench.files import write_json
 from normbench.measured import Measured
-from normbench.papers import Paper, read_paper
+from normbench.papers import Paper, Table, read_paper
 from normbench.prediction import read_prediction
 from normbench.showing.ledger_figure import ledger_figure
 from normbench.showing.multiples_figure import multiples_figures
@@ -30,6 +34,10 @@ from normbench.showing.table_figure import table_figure
 from normbench.showing.training_figure import training_figure
 from normbench.summary import read_claims
 from normbench.tables import shaped_table
+
+PROCESSES = 4  # at most: beside them MLflow's records are imported
+Draw = Callable[[], Iterable[Drawn]]
+_todo: list[tuple[Path, str, Draw]] = []  # for the forks to find
 
 
 def main() -> int:
@@ -49,38 +57,59 @@ def main() -> int:
 def write_figures(measured: Measured, claims: list[dict[str, str]], folder: Path, prediction: pd.DataFrame | None = None) -> None:
     """All figures of all papers, and that of prediction.csv, which is of no paper; what another run left in the folder goes."""
     shutil.rmtree(folder, ignore_errors=True)
-    entries = []
-    for key in measured.plan["papers"]:
-        for drawn in paper_figures(read_paper(key), [row for row in claims if row["paper"] == key], measured, folder.parent / "pictures"):
-            save(drawn, folder / key)
-            entries.append({"paper": key, "name": drawn.name, "kind": drawn.kind, "of": drawn.of, "title": drawn.title, "says": drawn.says})
-    drawn = None if prediction is None else prediction_figure(prediction, measured.tier)
-    if drawn is not None:
-        save(drawn, folder)
-        entries.append({"paper": "", "name": drawn.name, "kind": drawn.kind, "of": drawn.of, "title": drawn.title, "says": drawn.says})
-    write_json(folder / "figures.json", entries)
+    todo = [
+        (folder / key, key, draw)
+        for key in measured.plan["papers"]
+        for draw in paper_figures(read_paper(key), [row for row in claims if row["paper"] == key], measured, folder.parent / "pictures")
+    ]
+    if prediction is not None:
+        todo.append((folder, "", lambda: _if_any(prediction_figure(prediction, measured.tier))))
+    write_json(folder / "figures.json", [entry for entries in _in_processes(todo) for entry in entries])
 
 
-def paper_figures(paper: Paper, claims: list[dict[str, str]], measured: Measured, pictures: Path) -> Iterator[Drawn]:
+def paper_figures(paper: Paper, claims: list[dict[str, str]], measured: Measured, pictures: Path) -> Iterator[Draw]:
     """The ledger, each table, its trainings and pictures, claims that read series, figures, other sweeps: where anything was measured."""
-    yield ledger_figure(paper, claims, measured)
+    yield lambda: [ledger_figure(paper, claims, measured)]
     for table in paper.tables:
-        shaped = shaped_table(paper, table, measured)
-        for draw in (table_figure(shaped, measured), training_figure(shaped, measured), pictures_figure(shaped, measured, pictures)):
-            if draw is not None:
-                yield draw
+        yield partial(_table_figures, paper, table, measured, pictures)
     for claim in paper.claims:
-        yield from claim_figures(paper, claim, measured)
+        yield partial(claim_figures, paper, claim, measured)
     for figure in paper.figures:
         if not figure.panels:
-            yield from multiples_figures(paper, figure, measured)
-        elif (drawn := scatter_figure(paper, figure, measured)) is not None:
-            yield drawn
+            yield partial(multiples_figures, paper, figure, measured)
+        else:
+            yield lambda figure=figure: _if_any(scatter_figure(paper, figure, measured))
     shown = {arm for figure in paper.figures for arm in figure.arms}
     for arm in paper.arms:
-        drawn = None if arm in shown else sweep_figure(paper, arm, measured)
-        if drawn is not None:
-            yield drawn
+        if arm not in shown:
+            yield lambda arm=arm: _if_any(sweep_figure(paper, arm, measured))
+
+
+def _table_figures(paper: Paper, table: Table, measured: Measured, pictures: Path) -> Iterator[Drawn]:
+    shaped = shaped_table(paper, table, measured)
+    for drawn in (table_figure(shaped, measured), training_figure(shaped, measured), pictures_figure(shaped, measured, pictures)):
+        yield from _if_any(drawn)
+
+
+def _if_any(drawn: Drawn | None) -> list[Drawn]:
+    return [] if drawn is None else [drawn]
+
+
+def _in_processes(todo: list[tuple[Path, str, Draw]]) -> list[list[dict[str, str]]]:
+    """Draw and save each; what figures.json says of them. The processes are forks, for what was measured is large and only read."""
+    global _todo
+    _todo = todo
+    with ProcessPoolExecutor(min(PROCESSES, len(os.sched_getaffinity(0))), get_context("fork")) as pool:
+        return list(pool.map(_draw, range(len(todo))))
+
+
+def _draw(i: int) -> list[dict[str, str]]:
+    folder, paper, draw = _todo[i]
+    entries = []
+    for drawn in draw():
+        save(drawn, folder)
+        entries.append({"paper": paper, "name": drawn.name, "kind": drawn.kind, "of": drawn.of, "title": drawn.title, "says": drawn.says})
+    return entries
 
 
 if __name__ == "__main__":

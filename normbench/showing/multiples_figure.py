@@ -61,12 +61,13 @@ def _of_arms(figure: Figure, quantity: str, lines: list[Line], without: list[str
         room = Room(0.85, 0.15, head_inches(title, total) + above + 0.05, 0.5, 0.16, 0.22 + above)
         drawn, axes = panels(-(-len(lines) // across), across, size, room, sharex=True, sharey=True)
         log, (low, high) = logarithmic(lines), _limits(lines)
+        means = [np.column_stack(line.means(log)) for line in lines]
         for i, ax in enumerate(axes.flat):
             if i >= len(lines):
                 ax.set_visible(False)
                 continue
             # As one object: each alone, of all panels of all methods, took most of the drawing.
-            behind = [np.column_stack(line.means(log)) for line in lines if line is not lines[i]]
+            behind = [mean for mean, line in zip(means, lines, strict=True) if line is not lines[i]]
             ax.add_collection(LineCollection(behind, colors=OTHER["color"], linewidths=OTHER["lw"], zorder=OTHER["zorder"]), autolim=False)
             _axes(ax, figure.along, log, lines, size[0])
             ax.set_ylim(low, high)

@@ -14,6 +14,9 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -107,12 +110,10 @@ def _again(folder: Path) -> str:
 def _write(folder: Path) -> None:
     """All files and the manifest. data_sha256 is of paths and decoded frames: what a network sees, whatever the container says."""
     drawings, seen = sorted(_drawings(), key=lambda drawing: drawing.path), hashlib.sha256()
-    digits = _digits()
-    for drawing in drawings:
-        frames = render(digits[drawing.split], drawing.digit, drawing.label, np.random.default_rng(drawing.seed))
-        write_video(folder / drawing.path, frames, RATE)
-        decoded = read_frames(folder / drawing.path, [t / RATE for t in range(FRAMES)])
-        seen.update(f"{drawing.path} {decoded.shape}\n".encode() + decoded.tobytes())
+    # Encoding is most of it, and each clip is drawn from a seed of its own.
+    with ProcessPoolExecutor(len(os.sched_getaffinity(0)), get_context("spawn")) as pool:
+        for decoded in pool.map(partial(_write_clip, folder, _digits()), drawings, chunksize=32):
+            seen.update(decoded)
     for split in PER_CLASS:
         _write_csv(folder / f"{split}.csv", [drawing for drawing in drawings if drawing.split == split])
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.*"))
@@ -127,6 +128,14 @@ def _write(folder: Path) -> None:
         "files": {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names},
     }
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+
+
+def _write_clip(folder: Path, digits: dict[str, np.ndarray], drawing: Drawing) -> bytes:
+    """Draw and encode one clip; returns its path and shape and what a decoder sees of it."""
+    frames = render(digits[drawing.split], drawing.digit, drawing.label, np.random.default_rng(drawing.seed))
+    write_video(folder / drawing.path, frames, RATE)
+    decoded = read_frames(folder / drawing.path, [t / RATE for t in range(FRAMES)])
+    return f"{drawing.path} {decoded.shape}\n".encode() + decoded.tobytes()
 
 
 def _write_csv(path: Path, drawings: list[Drawing]) -> None:

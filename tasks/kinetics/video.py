@@ -90,9 +90,10 @@ def write_video(path: Path, frames: np.ndarray, rate: int) -> None:
         stream.height, stream.width, stream.pix_fmt = *frames.shape[1:3], "yuv420p"
         stream.codec_context.thread_count = 1
         stream.codec_context.flags |= Flags.bitexact
-        scaler = VideoReformatter()
+        scaler = VideoReformatter()  # with threads, each picture would wait for as many as there are cores to start
         for frame in frames:
-            picture = scaler.reformat(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame)), format="yuv420p", interpolation=SCALING)
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame))
+            picture = scaler.reformat(frame, format="yuv420p", interpolation=SCALING, threads=1)
             container.mux(stream.encode(picture))
         container.mux(stream.encode())
 
@@ -105,7 +106,7 @@ def _opened(path: Path) -> Iterator[tuple[av.container.InputContainer, av.VideoS
             if not container.streams.video:
                 raise Unreadable("has no video stream")
             stream = container.streams.video[0]
-            stream.codec_context.thread_count = 1  # the workers are what is parallel
+            stream.codec_context.thread_count = 1  # the workers are what is parallel, also where `threads=1` stands
             yield container, stream
     except (av.error.FFmpegError, OSError, ValueError, EOFError) as error:
         raise Unreadable(f"cannot be decoded ({getattr(error, 'strerror', None) or error})") from error
@@ -129,5 +130,5 @@ def _picture(frame: av.VideoFrame, short_side: int | None, scaler: VideoReformat
     width, height = frame.width, frame.height
     if short_side is not None:
         width, height = (round(side * short_side / min(width, height)) for side in (width, height))
-    picture = scaler.reformat(frame, width=width, height=height, format="rgb24", interpolation=SCALING).to_ndarray()
+    picture = scaler.reformat(frame, width=width, height=height, format="rgb24", interpolation=SCALING, threads=1).to_ndarray()
     return np.rot90(picture, round(frame.rotation / 90)) if frame.rotation else picture

@@ -66,15 +66,15 @@ def _signal(model: nn.Module, arm: ArmSpec, recipe: Recipe, seed: int, context: 
 
 
 def _calibrate(model: nn.Module, arm: ArmSpec, recipe: Recipe, seed: int, context: Context) -> float | None:
-    """Calibrate on the recipe's samples; returns how far that is from calibration on many, relative to what those change."""
-    method, folder = model.method, context.data / arm.dataset
-    if "calibrate" not in method.defined:
+    """Calibrate on the recipe's samples. Returns, where asked, how far that is from calibration on many, relative to what those change."""
+    if "calibrate" not in model.method.defined:
         return None
-    before, many = copy.deepcopy(model), copy.deepcopy(model)
+    before, many = (copy.deepcopy(model), copy.deepcopy(model)) if recipe.compare_calibration else (None, None)
     for network, samples in ((model, recipe.calibration_samples), (many, LARGE)):
-        x, _ = data.batch(arm.dataset, folder, samples, CALIBRATION, seed, context.device)
-        method.calibrate(network, network.sites, network.method_params, [x])
-    changed = _distance(many, before)
+        if network is not None:
+            x, _ = data.batch(arm.dataset, context.data / arm.dataset, samples, CALIBRATION, seed, context.device)
+            model.method.calibrate(network, network.sites, network.method_params, [x])
+    changed = None if many is None else _distance(many, before)
     return _distance(model, many) / changed if changed else None
 
 

@@ -15,13 +15,15 @@ class Recipe(Strict):
         trajectory: `steps` of gradient descent on L(w / c) from c times the weights at c^2 times `lr`, c the
             `weight_scale`, in double precision.
 
-    batch_size: samples measured on. calibration_samples: for methods that calibrate on first batches.
+    batch_size: samples measured on. calibration_samples: for methods that calibrate on first batches; compare_calibration: also on 1024,
+    for calibration_error.
     power_iterations: for the largest singular value of the Jacobian from input to features, 0: it is not measured.
     """
 
     measure: Literal["signal", "invariance", "trajectory"] = "signal"
     batch_size: int
     calibration_samples: int = Field(512, ge=1)
+    compare_calibration: bool = False
     power_iterations: int = Field(0, ge=0)
     weight_scale: float = Field(1.0, gt=0)
     steps: int | None = Field(None, ge=1)
