@@ -35,8 +35,7 @@ def line(build: Path, *words: str) -> list[str]:
 
 def waited_for(what: Callable, process: subprocess.Popen | None = None):
     """The first value of `what` that is true."""
-    limit = time.monotonic() + PATIENCE
-    while time.monotonic() < limit:
+    for _ in range(10 * PATIENCE):  # looks, not seconds of a clock: where this process is halted for a while, so is all else
         if found := what():
             return found
         assert process is None or process.poll() is None, "the main process ended early"
