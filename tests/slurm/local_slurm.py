@@ -80,7 +80,10 @@ def install() -> None:
 
 
 def start(folder: Path, nodes: int = 1, port: int = FIRST_PORT, cpus: int = CPUS) -> Path:
-    """Start the daemons; returns the folder of commands. cpus: of a node, as declared. Raises Unavailable with the daemons' last words where they do not come up."""
+    """Start the daemons; returns the folder of commands. cpus: of a node, as declared.
+
+    Raises Unavailable with the daemons' last words where they do not come up.
+    """
     folder = folder.resolve()
     install()
     for part in ("etc", "run", "log", "state", "bin", *(f"spool/n{i}" for i in range(nodes))):

@@ -101,8 +101,13 @@ def test_jobs_that_are_requeued_killed_and_canceled_end_as_a_local_run_does(slur
         records = {path: path.stat().st_mtime_ns for path in (root / "records").glob("*.json")}
         assert other != job and set(third["finished"]) <= {path.stem for path in records}
         subprocess.run(line(build, "--unlock"), **began)
-        again = subprocess.run(line(build, *CLUSTER), **began)
-    assert again.returncode == 0, log.read_text()[-5000:]
+        main = subprocess.Popen(line(build, *CLUSTER), **began)
+        fourth = waited_for(lambda: training(root, {state["pid"] for state in (first, second, third)}), main)
+        canceled = running(slurm)
+        subprocess.run([slurm / "scancel", *canceled], check=True)  # this time somebody waits for it, and submits it again
+        waited_for(lambda: training(root, {state["pid"] for state in (first, second, third, fourth)}), main)
+        assert not set(canceled) & set(running(slurm))
+        assert main.wait() == 0, log.read_text()[-5000:]
     assert {path: path.stat().st_mtime_ns for path in records} == records  # what was complete was left alone
     assert locally.wait() == 0
     assert not list(root.glob("checkpoints/*"))
