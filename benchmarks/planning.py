@@ -1,9 +1,9 @@
-"""How long it takes to read the Snakefile, and to dry-run ten thousand runs.
+"""How long it takes to read the Snakefile, to dry-run ten thousand runs, and to say what ten thousand of the paper tier would cost.
 
     python benchmarks/planning.py
 
-Works on a copy of the repository in a temporary folder whose quick tier has one sweep of thousands of arms,
-each a job of its own. Writes build/benchmarks/planning.json.
+Works on a copy of the repository in a temporary folder whose quick and paper tiers have one sweep of thousands of arms,
+in the dry run each a job of its own. Writes build/benchmarks/planning.json.
 """
 
 import shutil
@@ -31,13 +31,14 @@ def copy(folder: Path) -> None:
         (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / part)
 
 
-def widen(folder: Path) -> int:
-    """Give the copy's quick tier RUNS runs; returns how many it has."""
-    path = folder / "workflows" / "tiers" / "quick.yaml"
+def widen(folder: Path, name: str) -> int:
+    """Give a tier of the copy RUNS runs more; returns how many."""
+    path = folder / "workflows" / "tiers" / f"{name}.yaml"
     tier = yaml.safe_load(path.read_text(encoding="utf-8"))
     points = RUNS // len(tier["seeds"])
-    tier["arms"]["skipinit"]["small_batch_bn"] = {"over": {"lr": [1e-4 * (i + 1) for i in range(points)]}}
-    tier["job_seconds"] = 0
+    tier.setdefault("arms", {}).setdefault("skipinit", {})["small_batch_bn"] = {"over": {"lr": [1e-4 * (i + 1) for i in range(points)]}}
+    if name == "quick":
+        tier["job_seconds"] = 0
     path.write_text(yaml.safe_dump(tier), encoding="utf-8")
     return points * len(tier["seeds"])
 
@@ -56,10 +57,12 @@ def main() -> None:
         run = [sys.executable, "-c", script]
         subprocess.run(run, cwd=folder, check=True, stdout=subprocess.DEVNULL)
         reads = [float(subprocess.run(run, cwd=folder, check=True, capture_output=True, text=True).stdout) for _ in range(ROUNDS)]
-        runs = widen(folder)
+        runs, _ = widen(folder, "quick"), widen(folder, "paper")
         dry = seconds([sys.executable, "-m", "snakemake", "-n", "--quiet", "all"], folder)
-    result = {"read_seconds": statistics.median(reads), "runs": runs, "dry_run_seconds": dry}
+        plan = seconds([sys.executable, "-m", "snakemake", "plan", "--config", "tier=paper"], folder)
+    result = {"read_seconds": statistics.median(reads), "runs": runs, "dry_run_seconds": dry, "plan_seconds": plan}
     print(f"reading plan, papers and tier: {result['read_seconds']:.2f} s; dry run of {runs} runs: {dry:.1f} s")
+    print(f"snakemake plan --config tier=paper with as many more: {plan:.1f} s")
     write_json(Path("build/benchmarks/planning.json"), result)
 
 

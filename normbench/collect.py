@@ -1,7 +1,8 @@
 """Records into three tables:  python -m normbench.collect --root build/quick
 
 runs.parquet has one row per run and metric, curves.parquet run, step, metric, value, and
-probes.parquet run, layer, k, depth, quantity, value. Each record is read once its hash is the indexed one.
+probes.parquet run, layer, k, depth, quantity, value; speed.csv has what of an arm never repeats exactly. Each record is read
+once its hash is the indexed one.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from normbench.files import whole_file
 from normbench.line import Folders, read_content
 from normbench.records import Record, read_record, sha256
 from normbench.spec import canonical
+from normbench.speed import speed_table
 from normbench.tasks import read_task
 
 RUNS = [
@@ -59,6 +61,8 @@ def main() -> int:
     write_parquet(pd.DataFrame(curves, columns=CURVES), args.root / "curves.parquet")
     probes = pd.DataFrame([{"run": r.run, **row} for r in records for row in r.probes], columns=PROBES)
     write_parquet(probes.astype({"k": "Int64", "depth": "Int64"}), args.root / "probes.parquet")
+    with whole_file(args.root / "speed.csv", "w") as file:
+        speed_table(records).to_csv(file, index=False)
     return 0
 
 

@@ -171,6 +171,7 @@ def _record(place: Place, content: dict[str, Any], seed: int, result: Result, se
         n_parameters=result.n_parameters,
         seconds=round(seconds, 3),
         step_seconds=round(trained.step_seconds, 3),
+        samples_per_second=round(trained.samples / trained.step_seconds, 3) if trained.samples else None,
         peak_memory_bytes=_peak_memory(device),
         world_size=processes.size,
         device_batch_size=_device_batch_size(content["spec"]["recipe"], processes.size),

@@ -4,9 +4,11 @@ In one process nothing of torch.distributed is touched, and each function return
 """
 
 import contextlib
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -86,6 +88,17 @@ def gathered(state: Tensor, device: torch.device) -> list[Tensor]:
     found = [torch.empty_like(state, device=device) for _ in range(world_size())]
     dist.all_gather(found, state.to(device))
     return [tensor.cpu() for tensor in found]
+
+
+def collected(value: Any, device: torch.device) -> list[Any]:
+    """What every process has to say, in the order of their ranks; anything that JSON can hold."""
+    if world_size() == 1:
+        return [value]
+    content = torch.frombuffer(bytearray(json.dumps(value).encode()), dtype=torch.uint8)
+    sizes = [int(size) for size in gathered(torch.tensor([len(content)]), device)]
+    padded = torch.zeros(max(sizes), dtype=torch.uint8)  # of equal size, as gathering wants it
+    padded[: len(content)] = content
+    return [json.loads(bytes(part[:size].numpy())) for part, size in zip(gathered(padded, device), sizes, strict=True)]
 
 
 def wait_for_all() -> None:

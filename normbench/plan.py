@@ -54,11 +54,14 @@ class Plan:
     def gpus(self, arm_id: str) -> int:
         """How many GPUs a run of the arm takes at this tier; 0: one CPU core.
 
-        Several only where the recipe says what each passes through the network, and they share a batch evenly.
+        Several only where the recipe says what each passes through the network at once, and they share a step evenly: of
+        batch_size samples in parts of device_batch_size, or of update_freq batches.
         """
         recipe, most = self.arms[arm_id].recipe, min(self.tier.gpus, self.resources(arm_id).gpus)
-        batch, size = recipe.get("batch_size", 1), recipe.get("device_batch_size")
-        return next((n for n in range(most, 1, -1) if size and batch % (n * size) == 0), min(most, 1))
+        whole, part = recipe.get("batch_size", 1), recipe.get("device_batch_size")
+        if "update_freq" in recipe:
+            whole, part = recipe["update_freq"], 1
+        return next((n for n in range(most, 1, -1) if part and whole % (n * part) == 0), min(most, 1))
 
     def seconds(self, arm_id: str) -> float:
         """Expected seconds of training an arm, all seeds one after another, on what the tier gives it."""

@@ -16,7 +16,7 @@ from normbench.budget import Wanted, arms_of_claim, cheapest_first, corrected, g
 from normbench.line import read_content
 from normbench.papers import reached, read_paper
 from normbench.stats import effect_size_welch
-from normbench.tasks import absence
+from normbench.tasks import absence, read_task
 from normbench.tiers import TierFile, read_tier
 
 
@@ -32,6 +32,8 @@ def main() -> int:
     runs = sum(len(tier.seeds_of(arm["spec"]["task"])) for arm in plan["arms"].values())
     console.print(f"{len(hours)} arms, {runs} runs, about {spent(sum(hours.values()), tier)} when nothing is done yet")
     console.print(f"from the time that {measured} arms took, and {tier.machine.macs_per_second:.1e} multiply-adds a second for the others")
+    for place, reason in alone(plan) if tier.gpus > 1 else ():
+        console.print(f"a run on {place} takes one GPU: {reason}")
     wanted = wanted_by_claim(plan)
     for key in plan["papers"]:
         console.print(claims_grid(key, tier, {claim: arms for (paper, claim), arms in wanted.items() if paper == key}, hours))
@@ -51,6 +53,13 @@ def arm_hours(plan: dict[str, Any], tier: TierFile, root: Path) -> tuple[dict[st
     seconds = corrected({arm: entry["expected_seconds"] / seeds[arm] for arm, entry in arms.items()}, measured, tasks)
     hours = gpu_hours(seconds, {arm: entry["gpus"] for arm, entry in arms.items()}, seeds, arms)
     return hours, len(measured.keys() & arms.keys())
+
+
+def alone(plan: dict[str, Any]) -> list[tuple[str, str]]:
+    """[(task and dataset, why its runs take one GPU), ...] of the planned arms, where the task says that they do."""
+    places = sorted({(arm["spec"]["task"], arm["spec"]["dataset"]) for arm in plan["arms"].values()})
+    found = ((f"{task} {dataset}", read_task(task).resources.get(dataset)) for task, dataset in places)
+    return [(place, resources.alone) for place, resources in found if resources and resources.alone]
 
 
 def wanted_by_claim(plan: dict[str, Any]) -> Wanted:

@@ -21,7 +21,9 @@ class Record(Strict):
     status: finished; diverged (at `step`, because of `cause`; a result like any other); refused (the
     method cannot stand in this model, `cause` says why). spec: the ArmSpec's fields. code: hashes of what computed it.
     engine: the framework that trained, with its version. notes: words that belong to the numbers, as a metric's signature.
-    step_seconds: seconds inside training steps, of `seconds` in all. world_size: processes that trained it together, each with a device.
+    step_seconds: seconds inside training steps, of `seconds` in all. samples_per_second: of the training set (images, clips, pairs of
+    sentences), inside these, all processes together; None where nothing is trained. world_size: processes that trained it together,
+    each with a device.
     device_batch_size: samples that one of them passed through the network at once. end: written last; a record without it is no record.
     """
 
@@ -40,6 +42,7 @@ class Record(Strict):
     n_parameters: int = 0
     seconds: float = 0.0
     step_seconds: float = 0.0
+    samples_per_second: float | None = None
     peak_memory_bytes: int = 0
     world_size: int = 1
     device_batch_size: int | None = None

@@ -55,7 +55,7 @@ class Requirement(Strict):
 class Resources(Strict):
     """What one run takes of a cluster. cpus and mem_mb: for each GPU. runtime_minutes: the time limit of a job that holds it.
 
-    gpus: of all nodes together; a tier may afford fewer.
+    gpus: of all nodes together; a tier may afford fewer. alone: why a run takes no more than one, in words.
     """
 
     gpus: int = Field(1, ge=1)
@@ -63,6 +63,7 @@ class Resources(Strict):
     cpus: int = Field(8, ge=1)
     mem_mb: int = Field(32_000, ge=500)
     runtime_minutes: int = Field(1440, ge=1)
+    alone: str = ""
 
     @model_validator(mode="after")
     def _consistent(self) -> "Resources":

@@ -60,13 +60,17 @@ class Training:
 
 @dataclass
 class Trained:
-    """What came of it. status: finished or diverged, then with step and cause. curves: metric -> [(step, value)]."""
+    """What came of it. status: finished or diverged, then with step and cause. curves: metric -> [(step, value)].
+
+    step_seconds, samples: inside training steps, and how many samples all processes took through them.
+    """
 
     status: str = "finished"
     step: int = 0
     cause: str = ""
     seconds: float = 0.0
     step_seconds: float = 0.0
+    samples: int = 0
     curves: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
     norms: Norms = field(default_factory=dict)
 
@@ -110,12 +114,14 @@ class _Loop:
         with _stop_signal() as stop:
             for step in range(self.start, self.total):
                 tick, done = time.perf_counter(), step + 1
-                window.add(*self._step(step, *next(batches)))
+                x, y = next(batches)
+                window.add(*self._step(step, x, y))
                 last = done == self.total
                 if (done % self.check_every == 0 or window.is_full() or last) and (bad := window.first_bad()):
                     return self._diverged(done - bad[0], bad[1], began)
                 now = time.perf_counter()
                 trained.step_seconds += now - tick
+                trained.samples += len(y) * job.world_size
                 if job.progress and now - shown > 0.5:
                     job.progress(done, self.total, float(window.loss[-1]))
                     shown = now
@@ -226,6 +232,7 @@ class _Loop:
                 "curves": trained.curves,
                 "seconds": trained.seconds,
                 "step_seconds": trained.step_seconds,
+                "samples": trained.samples,
             }
         )
 
@@ -242,7 +249,8 @@ class _Loop:
         self.control.load_state_dict(state["norms"])
         self.window.load_state_dict(state["window"])
         self.trained.curves = {name: [tuple(p) for p in points] for name, points in state["curves"].items()}
-        self.trained.seconds, self.trained.step_seconds = state["seconds"], state["step_seconds"]
+        for name in ("seconds", "step_seconds", "samples"):
+            setattr(self.trained, name, state[name])
         set_rng_state(state["rng"])
         return state["step"]
 

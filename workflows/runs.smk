@@ -57,5 +57,6 @@ rule runs:
         line.path("runs.parquet"),
         line.path("curves.parquet"),
         line.path("probes.parquet"),
+        line.path("speed.csv"),
     shell:
         PYTHON + " normbench.collect --root {line.folders.root}"

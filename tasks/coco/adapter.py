@@ -61,7 +61,9 @@ def engine_of(arm: ArmSpec) -> ModuleType:
 
 
 def run(arm: ArmSpec, seed: int, context: Context) -> Result:
-    """Train one run and measure it."""
+    """Train one run and measure it. Raises InputError in one of several processes: the engines' loops here are of one."""
+    if context.world_size > 1:
+        raise InputError(f"coco: a run trains in one process, and this is one of {context.world_size}; resources: gpus: 1 would do")
     with _pooling(context.device):
         return _run(arm, seed, context)
 

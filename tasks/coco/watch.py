@@ -68,7 +68,8 @@ class Watch:
                 one.load_state_dict(kept["states"][name])
             self.trained.curves = {name: [tuple(p) for p in points] for name, points in kept["curves"].items()}
             self._sums, self._count = dict(kept["sums"]), kept["count"]
-            self.trained.seconds, self.trained.step_seconds = kept["seconds"], kept["step_seconds"]
+            for name in ("seconds", "step_seconds", "samples"):
+                setattr(self.trained, name, kept[name])
             set_rng_state(kept["rng"])
         self._began = time.perf_counter() - self.trained.seconds
         self._tick = time.perf_counter()
@@ -92,6 +93,7 @@ class Watch:
         """done: steps so far. losses: the parts of this step's loss."""
         now, total = time.perf_counter(), sum(losses.values())
         self.trained.step_seconds += now - self._tick
+        self.trained.samples += self.recipe.batch_size
         if not math.isfinite(total) or abs(total) > EXPLODED:
             self.end(done, f"the training loss exceeded {EXPLODED:,.0f}" if math.isfinite(total) else "the training loss is not finite")
         for name, value in {"train_loss": total, **{f"train_{name}": value for name, value in losses.items()}}.items():
@@ -124,6 +126,7 @@ class Watch:
                     "count": self._count,
                     "seconds": self.trained.seconds,
                     "step_seconds": self.trained.step_seconds,
+                    "samples": self.trained.samples,
                 }
             )
         if self._stop.is_set():

@@ -54,11 +54,16 @@ def run(arm: ArmSpec, seed: int, context: Context) -> Result:
         return Result(Trained(status="refused", cause=str(reason)))
     model = model.to(context.device, memory_format=torch.channels_last_3d if recipe.channels_last else torch.contiguous_format)
     unread = data.Unread(data.read(arm.dataset, folder))
-    batches, held_out = _batches(arm.dataset, folder, recipe, seed, unread, context.device)
+    ours = {"rank": context.rank, "world_size": context.world_size}
+    batches, held_out = _batches(arm.dataset, folder, recipe, seed, unread, context.device, **ours)
+    # What is measured and calibrated is not to depend on how many processes there are: each sees all of it.
+    every, all_held_out = (batches, held_out)
+    if context.world_size > 1:
+        every, all_held_out = _batches(arm.dataset, folder, recipe, seed, unread, context.device)
     notes = weights.inflate(model, recipe.inflate, arm) if recipe.inflate else {}
     if not recipe.inflate:
-        _calibrate(model, [x for x, _ in itertools.islice(batches.starting(0), recipe.calibration_batches)])
-    probe, labels = _probe(held_out)
+        _calibrate(model, [x for x, _ in itertools.islice(every.starting(0), recipe.calibration_batches)])
+    probe, labels = _probe(all_held_out)
     with reading(model, "init") as probes:
         before = measure(model, probe, labels, everything=False).metrics
     norm_before, steps = _kernel_norm(model), recipe.total_steps(batches.steps_per_epoch)
@@ -72,11 +77,13 @@ def run(arm: ArmSpec, seed: int, context: Context) -> Result:
             batches=batches.starting,
             evaluate=lambda network: evaluate(network, held_out),
             mix=mixer(recipe, seed),
-            checkpoints=data.KeepingUnread(context.checkpoints, unread) if context.checkpoints else None,
+            checkpoints=data.KeepingUnread(context.checkpoints, unread, context.device) if context.checkpoints else None,
             progress=context.progress,
             norms=context.norms,
+            **ours,
         )
     )
+    unread.agree(context.device)
     metrics = {**{name: before[name] for name in INIT_METRICS if name in before}, **run_metrics(trained, steps), **unread.metrics()}
     if (dead := dead_fraction(probes, "init")) is not None:
         metrics["dead_fraction_init"] = dead
@@ -107,9 +114,9 @@ def _model(arm: ArmSpec, recipe: Recipe) -> nn.Module:
 
 
 def _batches(
-    dataset: str, folder: Path, recipe: Recipe, seed: int, unread: data.Unread, device: torch.device
+    dataset: str, folder: Path, recipe: Recipe, seed: int, unread: data.Unread, device: torch.device, **share: int
 ) -> tuple[TrainingBatches, EvaluationBatches]:
-    options = {name: {"failed": partial(unread.failed, name), "device": device} for name in ("train", "val")}
+    options = {name: {"failed": partial(unread.failed, name), "device": device, **share} for name in ("train", "val")}
     clips = {name: split.clips for name, split in unread.index.splits.items()}
     sources = {name: data.source(dataset, folder, name, recipe) for name in clips}
     batch = max(1, EVAL_VIEWS // (recipe.test_clips * recipe.test_crops))

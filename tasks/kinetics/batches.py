@@ -81,12 +81,23 @@ class _Steps:
 class TrainingBatches:
     """Iterate -> (x, y) of start_step, start_step + 1, ... without end, over all epochs. x: (B, 3, T, S, S) float32; y: (B,) int64.
 
-    A clip that cannot be read is missing from its batch and told to `failed`; nothing stands in for it. workers: processes
-    that decode; None: one a core up to 8, with one core left for the training, and none for clips in memory.
+    A clip that cannot be read is missing from its batch and told to `failed`; nothing stands in for it. rank, world_size: of each
+    batch this process takes every world_size-th clip. workers: processes that decode; None: one a core up to 8, with one core left
+    for the training, and none for clips in memory.
     """
 
-    def __init__(self, source: Source, clips: list[Clip], views: Views, batch_size: int, seed: int, **options: Any):
-        self.order = Order(len(clips), batch_size, seed)
+    def __init__(
+        self,
+        source: Source,
+        clips: list[Clip],
+        views: Views,
+        batch_size: int,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+        **options: Any,
+    ):
+        self.order = Order(len(clips), batch_size, seed, rank=rank, world_size=world_size)
         self.steps_per_epoch = self.order.steps_per_epoch
         self._decoded, self._options = Decoded(source, clips, views), options
 
@@ -95,10 +106,12 @@ class TrainingBatches:
 
 
 class EvaluationBatches:
-    """Iterate -> (x, y), each clip once and in order. x: (B, V, 3, T, S, S) float32; y: (B,) int64."""
+    """Iterate -> (x, y), each clip once and in order, every world_size-th in this process. x: (B, V, 3, T, S, S) float32; y: (B,) int64."""
 
-    def __init__(self, source: Source, clips: list[Clip], views: Views, batch_size: int, **options: Any):
-        keys = [(0, index) for index in range(len(clips))]
+    def __init__(
+        self, source: Source, clips: list[Clip], views: Views, batch_size: int, rank: int = 0, world_size: int = 1, **options: Any
+    ):
+        keys = [(0, index) for index in range(rank, len(clips), world_size)]
         self._keys = [keys[start : start + batch_size] for start in range(0, len(keys), batch_size)]
         self._decoded, self._options = Decoded(source, clips, views), options
 

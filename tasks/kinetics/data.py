@@ -14,6 +14,7 @@ import torch
 
 from normbench.checkpoint import Checkpoints
 from normbench.errors import InputError
+from normbench.parallel import collected
 from tasks.kinetics import motions
 from tasks.kinetics.batches import Files, Held, Source
 from tasks.kinetics.index import Index, read_index, unreadable_share
@@ -21,6 +22,7 @@ from tasks.kinetics.layout import EXPECTED
 from tasks.kinetics.recipe import Recipe
 from tasks.kinetics.video import decoder
 
+CPU = torch.device("cpu")
 CLASSES = {motions.NAME: len(motions.CLASSES), "kinetics400": 400, "kinetics600": 600, "kinetics700": 700}
 
 
@@ -83,6 +85,12 @@ class Unread:
             total = len(clips) + len(self.index.splits[split].unreadable)
             unreadable_share(total, known, str(self.index.folder / split), "")
 
+    def agree(self, device: torch.device) -> None:
+        """Every process learns what the others could not read."""
+        for found in collected(self.found, device):
+            for name, clips in found.items():
+                self.found[name] |= clips
+
     def metrics(self) -> dict[str, float]:
         """How many, and how much of the official lists is there, per split."""
         values = {f"unreadable_{name}": float(len(found)) for name, found in self.found.items()}
@@ -107,13 +115,14 @@ class Unread:
 class KeepingUnread:
     """Checkpoints that also hold what could not be read, so that a resumed run lists the clips that it met before."""
 
-    def __init__(self, given: Checkpoints, unread: Unread):
-        self._given, self._unread = given, unread
+    def __init__(self, given: Checkpoints, unread: Unread, device: torch.device = CPU):
+        self._given, self._unread, self._device = given, unread, device
 
     def due(self) -> bool:
         return self._given.due()
 
     def save(self, state: dict[str, Any]) -> None:
+        self._unread.agree(self._device)
         self._given.save({**state, "unread": self._unread.found})
 
     def load(self, device: torch.device) -> dict[str, Any] | None:

@@ -6,10 +6,12 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from normbench.parallel import summed
+
 
 @torch.no_grad()
 def evaluate(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> dict[str, float]:
-    """test_top1 and test_top5 in percent and test_loss in nats, in evaluation mode.
+    """test_top1 and test_top5 in percent and test_loss in nats, in evaluation mode, over the clips of all processes.
 
     batches: x (B, V, C, T, H, W), y (B,). The probabilities of a clip's views are averaged; its loss is minus the log of that.
     """
@@ -23,5 +25,6 @@ def evaluate(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> dict
         count += len(y)
         if not bool(scores.isfinite().all()):  # what is no number has no largest
             loss = math.nan
+    right, among, loss, count = summed([right, among, loss, count], next(model.parameters()).device)
     shares = {"test_top1": 100 * right / count, "test_top5": 100 * among / count}
     return {**(shares if math.isfinite(loss) else dict.fromkeys(shares, math.nan)), "test_loss": loss / count}

@@ -27,6 +27,7 @@ from fairseq.data import Dictionary  # noqa: E402
 
 from normbench.build import Refused, count_parameters, what_stands  # noqa: E402
 from normbench.errors import InputError  # noqa: E402
+from normbench.parallel import wait_for_all  # noqa: E402
 from normbench.running import Context, Result  # noqa: E402
 from normbench.spec import ArmSpec  # noqa: E402
 from normbench.train import Trained  # noqa: E402
@@ -60,7 +61,8 @@ def run(arm: ArmSpec, seed: int, context: Context) -> Result:
     """Train one run with fairseq, translate the test set, and compare."""
     recipe, corpus = Recipe(**arm.recipe), data.corpus(arm.dataset, context.data)
     with _folder(context) as folder:
-        cfg = training.configuration(training.command(arm, seed, corpus, folder, cpu=context.device.type == "cpu"))
+        ours = {"rank": context.rank, "world_size": context.world_size, "gpu": context.device.index or 0}
+        cfg = training.configuration(training.command(arm, seed, corpus, folder, cpu=context.device.type == "cpu", **ours))
         task = tasks.setup_task(cfg.task)
         _same_vocabulary(arm, corpus, task)
         try:
@@ -73,7 +75,7 @@ def run(arm: ArmSpec, seed: int, context: Context) -> Result:
         if result.trained.status == "finished":
             weights, count = training.averaged_weights(folder, recipe)
             model.load_state_dict(weights, strict=True, model_cfg=cfg.model)
-            translated, result.notes = translate(model.to(context.device), task, corpus, recipe)
+            translated, result.notes = translate(model.to(context.device), task, corpus, recipe, context.rank, context.world_size)
             result.metrics = {**translated, **_of_training(watch, recipe.steps)}
             result.notes["averaged checkpoints"] = str(count)
         return result
@@ -108,7 +110,9 @@ def _folder(context: Context) -> Iterator[Path]:
             yield Path(folder)
         return
     folder = context.checkpoints.path.with_suffix("")
-    training.claim(folder, context.checkpoints.identity)
+    if context.rank == 0:
+        training.claim(folder, context.checkpoints.identity)
+    wait_for_all()
     yield folder
 
 

@@ -25,6 +25,7 @@ from torch import Tensor
 
 from normbench.errors import InputError
 from normbench.files import whole_file
+from normbench.parallel import any_of, wait_for_all
 from normbench.spec import ArmSpec
 from normbench.train import Interrupted, Trained
 from tasks.wmt.data import Corpus
@@ -45,8 +46,14 @@ NEVER = 10**9
 SHARED = {"all": ["--share-all-embeddings"], "decoder": ["--share-decoder-input-output-embed"], "none": []}
 
 
-def command(arm: ArmSpec, seed: int, corpus: Corpus, folder: Path, cpu: bool) -> list[str]:
-    """The arguments of fairseq-train. `--arch` and `--task` are the plug-in's; every other option is fairseq's own."""
+def command(
+    arm: ArmSpec, seed: int, corpus: Corpus, folder: Path, cpu: bool, rank: int = 0, world_size: int = 1, gpu: int = 0
+) -> list[str]:
+    """The arguments of fairseq-train. `--arch` and `--task` are the plug-in's; every other option is fairseq's own.
+
+    rank, world_size: this process among those that take the batches of a step together, which are then as many as in one process;
+    gpu: its own.
+    """
     recipe = Recipe(**arm.recipe)
     return [
         *(str(corpus.folder), "--user-dir", str(PLUGIN), "--task", "normbench_translation", "--arch", "normbench_transformer"),
@@ -57,7 +64,14 @@ def command(arm: ArmSpec, seed: int, corpus: Corpus, folder: Path, cpu: bool) ->
         *("--lr-scheduler", "inverse_sqrt", "--warmup-updates", str(recipe.warmup), "--warmup-init-lr", "1e-07"),
         *("--weight-decay", str(recipe.weight_decay), "--clip-norm", str(recipe.clip_norm)),
         *("--criterion", "label_smoothed_cross_entropy", "--label-smoothing", str(recipe.label_smoothing)),
-        *("--max-tokens", str(recipe.max_tokens), "--update-freq", str(recipe.update_freq), "--max-update", str(recipe.steps)),
+        *(
+            "--max-tokens",
+            str(recipe.max_tokens),
+            "--update-freq",
+            str(_batches_of_a_process(recipe, world_size)),
+            "--max-update",
+            str(recipe.steps),
+        ),
         *(
             "--required-batch-size-multiple",
             "1",
@@ -65,10 +79,27 @@ def command(arm: ArmSpec, seed: int, corpus: Corpus, folder: Path, cpu: bool) ->
         *("--calibration-batches", str(recipe.calibration_batches), "--seed", str(seed)),
         *("--save-dir", str(folder), "--save-interval-updates", str(recipe.interval), "--keep-interval-updates", "1"),
         *("--no-epoch-checkpoints", "--validate-interval", str(NEVER), "--validate-interval-updates", str(recipe.interval)),
-        *("--log-format", "none", "--log-interval", str(NEVER), "--num-workers", "0" if cpu else "2", "--distributed-world-size", "1"),
+        *("--log-format", "none", "--log-interval", str(NEVER), "--num-workers", "0" if cpu else "2"),
+        *_together(rank, world_size, gpu, cpu),
         *(["--cpu"] if cpu else []),
         *(["--amp"] if recipe.precision == "amp_float16" else []),
     ]
+
+
+def _batches_of_a_process(recipe: Recipe, world_size: int) -> int:
+    if recipe.update_freq % world_size:
+        raise InputError(f"recipe: update_freq: {recipe.update_freq} batches of a step cannot be shared evenly by {world_size} processes")
+    return recipe.update_freq // world_size
+
+
+def _together(rank: int, world_size: int, gpu: int, cpu: bool) -> list[str]:
+    """fairseq's own distributed training, in processes that torchrun started and that can talk already."""
+    words = ["--distributed-world-size", str(world_size)]
+    if world_size == 1:
+        return words
+    words += ["--distributed-rank", str(rank), "--device-id", str(gpu), "--distributed-no-spawn", "--distributed-init-method", "env://"]
+    words += ["--load-checkpoint-on-all-dp-ranks"]
+    return words + (["--distributed-backend", "gloo", "--ddp-backend", "legacy_ddp"] if cpu else [])  # the other one is for GPUs
 
 
 def _model(model: dict[str, Any], recipe: Recipe) -> list[str]:
@@ -94,7 +125,12 @@ def configuration(arguments: list[str]) -> Any:
 
 def fit(cfg: Any, arm: ArmSpec, recipe: Recipe, watch: Watch, folder: Path) -> Trained:
     """Train from where `folder` stands to the end or to divergence; curves and speed are in `watch` and in what is returned."""
-    state, cause = last_checkpoint(folder, arm), None
+    rank, cause = cfg.distributed_training.distributed_rank, None
+    if rank:
+        wait_for_all()  # the first process puts in order what the others then read
+    state = last_checkpoint(folder, arm)
+    if not rank:
+        wait_for_all()
     if state is not None:
         watch.load_state_dict(state["extra_state"]["MethodTranslation"])
     watch.after_save = keep(folder, recipe)
@@ -109,8 +145,9 @@ def fit(cfg: Any, arm: ArmSpec, recipe: Recipe, watch: Watch, folder: Path) -> T
         if not isinstance(error, FloatingPointError) and not isinstance(error.__context__, FloatingPointError):
             raise
         step, cause = watch.step + 1, "the gradients are not finite"
+    wait_for_all()  # the first process has written its checkpoints
     watch.close()
-    trained = Trained(step=step, seconds=watch.seconds, step_seconds=watch.seconds, curves=watch.curves)
+    trained = Trained(step=step, seconds=watch.seconds, step_seconds=watch.seconds, samples=watch.pairs, curves=watch.curves)
     if cause is not None:
         trained.status, trained.cause = "diverged", cause
     return trained
@@ -120,20 +157,21 @@ def _train(cfg: Any, watch: Watch) -> None:
     """fairseq-train in this process. Raises Interrupted after SIGTERM, with the checkpoint written."""
     with contextlib.suppress(AttributeError):
         del checkpoint_utils.save_checkpoint.best  # of the training before, which fairseq would take for this one's
+    device = torch.device("cpu") if cfg.common.cpu else torch.device("cuda", torch.cuda.current_device())
     with _stop_signal() as stop:
         shown = watch.after_step
 
         def after_step(step: int, loss: float) -> None:
             if shown:
                 shown(step, loss)
-            if stop.is_set():
+            if any_of([stop.is_set()], device)[0]:
                 cfg.optimization.stop_time_hours = 1e-9  # fairseq saves and ends where its time is over
 
         watch.after_step = after_step
         normbench_fairseq.task.next_watch = watch
         fairseq_train.main(cfg)
         # Told to stop in the last step, the job stops all the same: going on from here is then only to translate.
-        if stop.is_set() or watch.step < cfg.optimization.max_update:
+        if any_of([stop.is_set()], device)[0] or watch.step < cfg.optimization.max_update:
             raise Interrupted
 
 

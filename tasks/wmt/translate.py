@@ -12,6 +12,7 @@ from sacrebleu.metrics import BLEU, CHRF
 from torch import nn
 
 from normbench.errors import InputError
+from normbench.parallel import collected, summed
 from tasks.wmt.data import Corpus
 from tasks.wmt.recipe import Recipe
 
@@ -19,28 +20,36 @@ TOKENS = 4000  # of a batch that is translated, padding counted
 BPE = "@@ "
 
 
-def translate(model: nn.Module, task: FairseqTask, corpus: Corpus, recipe: Recipe) -> tuple[dict[str, float], dict[str, str]]:
-    """({bleu, chrf, test_loss}, {metric: signature}). test_loss: nats a token, of the references given the sources."""
+def translate(
+    model: nn.Module, task: FairseqTask, corpus: Corpus, recipe: Recipe, rank: int = 0, world_size: int = 1
+) -> tuple[dict[str, float], dict[str, str]]:
+    """({bleu, chrf, test_loss}, {metric: signature}). test_loss: nats a token, of the references given the sources.
+
+    rank, world_size: this process translates every world_size-th batch, and all learn what the others found.
+    """
     task.load_dataset("test")
-    hypotheses, loss, tokens = ["" for _ in range(len(task.dataset("test")))], 0.0, 0
+    ours, loss, tokens, device = {}, 0.0, 0, next(model.parameters()).device
     generator = task.build_generator([model], _search(recipe))
     read = reader(task, corpus)
     model.eval()
-    for sample in _batches(task, next(model.parameters()).device):
+    for sample in _batches(task, device, rank, world_size):
         for number, found in zip(sample["id"].tolist(), task.inference_step(generator, [model], sample), strict=True):
-            hypotheses[number] = read(found[0]["tokens"])
+            ours[number] = read(found[0]["tokens"])
         loss, tokens = loss + _loss(model, sample), tokens + sample["ntokens"]
-    return _compare(hypotheses, corpus, loss / tokens)
+    loss, tokens = summed([loss, tokens], device)
+    found = dict(pair for pairs in collected(list(ours.items()), device) for pair in pairs)
+    return _compare([found.get(number, "") for number in range(len(task.dataset("test")))], corpus, loss / tokens)
 
 
 def _search(recipe: Recipe) -> Namespace:
     return Namespace(beam=recipe.beam, lenpen=recipe.length_penalty, max_len_a=recipe.max_len_a, max_len_b=recipe.max_len_b)
 
 
-def _batches(task: FairseqTask, device: torch.device):
+def _batches(task: FairseqTask, device: torch.device, rank: int, world_size: int):
     limits = utils.resolve_max_positions(task.max_positions())
-    batches = task.get_batch_iterator(task.dataset("test"), max_tokens=TOKENS, max_positions=limits).next_epoch_itr(shuffle=False)
-    for sample in batches:
+    share = {"num_shards": world_size, "shard_id": rank}
+    batches = task.get_batch_iterator(task.dataset("test"), max_tokens=TOKENS, max_positions=limits, **share).next_epoch_itr(shuffle=False)
+    for sample in filter(None, batches):  # shares are filled up with empty ones
         yield utils.move_to_cuda(sample, device) if device.type == "cuda" else sample
 
 

@@ -79,14 +79,17 @@ def install() -> None:
         raise Unavailable(f"{', '.join(missing)}: not installed, and `{INSTALL}` failed: {done.stderr.strip().splitlines()[-1]}")
 
 
-def start(folder: Path, nodes: int = 1, port: int = FIRST_PORT) -> Path:
-    """Start the daemons; returns the folder of commands. Raises Unavailable with the daemons' last words where they do not come up."""
+def start(folder: Path, nodes: int = 1, port: int = FIRST_PORT, cpus: int = CPUS) -> Path:
+    """Start the daemons; returns the folder of commands. cpus: of a node, as declared.
+
+    Raises Unavailable with the daemons' last words where they do not come up.
+    """
     folder = folder.resolve()
     install()
     for part in ("etc", "run", "log", "state", "bin", *(f"spool/n{i}" for i in range(nodes))):
         (folder / part).mkdir(parents=True, exist_ok=True)
     folder.chmod(0o755)  # munge wants to be reached
-    _write_configuration(folder, nodes, port)
+    _write_configuration(folder, nodes, port, cpus)
     _write_commands(folder)
     environment = {**os.environ, "SLURM_CONF": str(folder / "etc" / "slurm.conf")}
     for command in (_munged(folder), ["slurmctld"], *(["slurmd", "-N", f"n{i}"] for i in range(nodes))):
@@ -129,9 +132,9 @@ def _is_gone(pid: int) -> bool:
         return True
 
 
-def _write_configuration(folder: Path, nodes: int, port: int) -> None:
+def _write_configuration(folder: Path, nodes: int, port: int, cpus: int) -> None:
     host, user = socket.gethostname().split(".")[0], os.popen("id -un").read().strip()
-    node = f"NodeHostname={host} NodeAddr=127.0.0.1 CPUs={CPUS} RealMemory={MEMORY_MB} Gres=gpu:{GPUS} State=UNKNOWN"
+    node = f"NodeHostname={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={MEMORY_MB} Gres=gpu:{GPUS} State=UNKNOWN"
     lines = "\n".join(f"NodeName=n{i} Port={port + 1 + i} {node}" for i in range(nodes))
     text = CONFIGURATION.format(folder=folder, host=host, user=user, port=port, nodes=lines, kill_wait=KILL_WAIT)
     (folder / "etc" / "slurm.conf").write_text(text)

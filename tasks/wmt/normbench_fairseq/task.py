@@ -87,11 +87,6 @@ class MethodTranslation(TranslationTask):
         model.method.clip(model, model.sites, model.method_params)
         super().optimizer_step(optimizer, model, update_num)
 
-    def valid_step(self, sample, model, criterion):
-        loss, sample_size, logged = super().valid_step(sample, model, criterion)
-        self.watch.hold_out(float(logged["nll_loss"]), int(logged["ntokens"]))
-        return loss, sample_size, logged
-
     def post_save(self, path, num_updates):
         if self.watch.after_save:
             self.watch.after_save(path, num_updates)
@@ -104,8 +99,11 @@ class MethodTranslation(TranslationTask):
         if self.watch.began:  # in a training step, not in a validation
             size = sum(float(logged["sample_size"]) for logged in logging_outputs)
             loss = sum(float(logged["loss"]) for logged in logging_outputs) / size
-            tokens = sum(int(logged["ntokens"]) for logged in logging_outputs)
-            self.watch.end(loss, tokens, float(metrics.get_meter("train", "gnorm").val))
+            tokens, pairs = (sum(int(logged[what]) for logged in logging_outputs) for what in ("ntokens", "nsentences"))
+            self.watch.end(loss, tokens, pairs, float(metrics.get_meter("train", "gnorm").val))
+        else:  # of all processes, and without what fairseq fills up their shares with
+            for logged in logging_outputs:
+                self.watch.hold_out(float(logged["nll_loss"]), int(logged["ntokens"]))
 
     def get_checkpoint_dict(self):
         return {type(self).__name__: self.watch.state_dict()}

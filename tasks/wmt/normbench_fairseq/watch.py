@@ -22,7 +22,8 @@ class Watch:
     """Curves of one training, [(step, value)]: train_loss and gradient_norm as means over `window` steps, valid_loss at `evaluated`.
 
     Losses are nats a target token, train_loss with label smoothing and valid_loss without. after_step(step, loss) is called behind
-    every step, after_save(path, step) behind every checkpoint. seconds, tokens: in training steps so far, target tokens.
+    every step, after_save(path, step) behind every checkpoint. seconds, tokens, pairs: in training steps so far, target tokens, pairs
+    of sentences.
     calibrated: whether the method has seen its first batches.
     """
 
@@ -33,6 +34,7 @@ class Watch:
     curves: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
     step: int = 0
     tokens: int = 0
+    pairs: int = 0
     seconds: float = 0.0
     calibrated: bool = False
     losses: list[float] = field(default_factory=list)
@@ -44,11 +46,11 @@ class Watch:
         """A step begins, unless it goes on with the next part of its batch."""
         self.began = self.began or time.perf_counter()
 
-    def end(self, loss: float, tokens: int, gradient_norm: float) -> None:
-        """A step has ended, with its mean loss, its target tokens and the norm of its gradient before clipping."""
+    def end(self, loss: float, tokens: int, pairs: int, gradient_norm: float) -> None:
+        """A step has ended, with its mean loss, its target tokens, its pairs and the norm of its gradient before clipping."""
         self.step += 1
         self.seconds += time.perf_counter() - self.began
-        self.tokens, self.began = self.tokens + tokens, 0.0
+        self.tokens, self.pairs, self.began = self.tokens + tokens, self.pairs + pairs, 0.0
         if not -math.inf < loss <= EXPLODED:
             why = f"exceeded {EXPLODED:,.0f} nats" if math.isfinite(loss) else "is not finite"
             raise Diverged(self.step, f"the training loss {why}")
@@ -78,7 +80,7 @@ class Watch:
             self.curves.setdefault("valid_loss", []).append((self.step, total / tokens))
 
     def state_dict(self) -> dict[str, Any]:
-        kept = ("curves", "step", "tokens", "seconds", "calibrated", "losses", "norms")
+        kept = ("curves", "step", "tokens", "pairs", "seconds", "calibrated", "losses", "norms")
         return {name: getattr(self, name) for name in kept}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
