@@ -217,7 +217,8 @@ def test_nothing_is_left_of_a_making_that_failed(tmp_path, monkeypatch):
     def full(*_):
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(motions, "write_video", full)
+    monkeypatch.setattr(motions, "PER_CLASS", {"train": 1, "val": 1})
+    monkeypatch.setattr(motions, "_write_csv", full)
     with pytest.raises(OSError, match="no space left"):
         motions.make(tmp_path / "motions")
     assert not list(tmp_path.iterdir())
