@@ -11,12 +11,12 @@ from pathlib import Path
 
 from normbench.errors import InputError
 from normbench.line import read_content
+from normbench.publish import is_beside, texts
 from normbench.published import datapackage, runs, sums
 from normbench.published.citation import read_citation
 from normbench.published.recomputed import differences
 from normbench.published.tiers import published_tiers
 from normbench.published.version import read_version
-from normbench.publish import texts
 from normbench.schema import ROOT
 from normbench.spec import code_of_run
 
@@ -46,7 +46,7 @@ def problems(results: Path, citation: Path) -> Iterator[str]:
         yield from wrong
         yield from differences(tier.root) if not unreadable(tier.root) else ()
     try:
-        yield from described(results, citation)
+        yield from misdescribed(results, citation)
     except (InputError, OSError, KeyError) as error:
         yield str(error)
 
@@ -56,15 +56,15 @@ def unreadable(root: Path) -> bool:
     return not all((root / name).is_file() for name in ("plan.json", "runs.parquet", "curves.parquet", "probes.parquet"))
 
 
-def described(results: Path, citation: Path) -> Iterator[str]:
+def misdescribed(results: Path, citation: Path) -> Iterator[str]:
     """The card, the descriptors and CITATION.cff must speak of what is there."""
     tiers, _ = published_tiers(results)
     version = read_version(results)
     if version is None:
         yield f"{results / 'datapackage.json'}: is missing; `snakemake publish` writes it"
         return
-    if (cited := read_citation(citation).version) != version["version"]:
-        yield f"{citation}: the dataset's version is {cited}, and results/datapackage.json has {version['version']}"
+    if is_beside(citation, results) and (cited := read_citation(citation).version) != version["version"]:
+        yield f"{citation}: the dataset's version is {cited}, and {results / 'datapackage.json'} has {version['version']}"
     for name, text in (texts(tiers, citation, version) if tiers else {}).items():
         path = results / name
         if not path.is_file() or path.read_text(encoding="utf-8") != text:

@@ -73,9 +73,15 @@ def publish(root: Path, results: Path, citation: Path) -> list[str]:
             fresh.rename(target)
         for name, text in written.items():
             write_if_changed(results / name, text)
-        write_version(citation, version["version"])
+        if is_beside(citation, results):
+            write_version(citation, version["version"])
     megabytes = sum(path.stat().st_size for path in target.rglob("*") if path.is_file()) / 1e6
     return [f"published: {target} ({megabytes:.1f} MB)", *says, *left_out]
+
+
+def is_beside(citation: Path, results: Path) -> bool:
+    """Whether CITATION.cff is about this folder of results; one that is published elsewhere leaves it alone."""
+    return citation.resolve().parent == results.resolve().parent
 
 
 def put_together(root: Path, before: Path, fresh: Path) -> None:

@@ -16,14 +16,19 @@ from normbench.tiers import read_tier
 
 SAYS = (
     "What normalization does for training: claims of published papers, tested. Every run of every method is a record (accuracy, loss, "
-    "signal statistics, status), each paper's tables stand beside what was measured, and each claim has a verdict with n and a 95% interval."
+    "signal statistics, status), each paper's tables stand beside what was measured, and each claim has a verdict with its interval."
 )
 
 
 def card(tiers: list[Published], citation: Citation, version: dict[str, str]) -> str:
     """The page in Markdown. tiers: at least one."""
     environment = Environment(
-        loader=PackageLoader("normbench"), autoescape=False, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+        loader=PackageLoader("normbench"),
+        autoescape=False,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
     every = pl.concat([tier.runs for tier in tiers])
     return environment.get_template("card.md.jinja").render(
@@ -87,4 +92,3 @@ def _range(metric: Metric) -> str:
 
 def _listed(values: Iterable[str]) -> str:
     return ", ".join(sorted(set(values)))
-

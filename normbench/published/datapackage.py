@@ -67,7 +67,11 @@ def _files(tier: Published) -> list[dict[str, Any]]:
 
 def schema(file: Described) -> dict[str, Any]:
     """Frictionless' schema of a table."""
-    return {"fields": [_field(column) for column in file.columns], "missingValues": [""], **({"primaryKey": list(file.key)} if file.key else {})}
+    return {
+        "fields": [_field(column) for column in file.columns],
+        "missingValues": [""],
+        **({"primaryKey": list(file.key)} if file.key else {}),
+    }
 
 
 def _field(column: Column) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from normbench.errors import InputError
 from normbench.published.columns import CELLS, CLAIMS, PREDICTION, Described, described, names
 from normbench.published.derived import make
-from normbench.published.runs import SHOWN
+from normbench.published.sentences import SHOWN
 from normbench.published.tables import PARQUET
 
 COMPARED = (CLAIMS, PREDICTION, CELLS)

@@ -41,7 +41,11 @@ def problems(root: Path) -> list[str]:
     return [
         *(f"{root / path}: is missing, and {NAME} lists it" for path in said if path not in found),
         *(f"{root / path}: is not in {NAME}: it was added by hand" for path in found if path not in said),
-        *(f"{root / path}: was changed after it was published (its hash is not the one in {NAME})" for path in said if differs(path, said, found)),
+        *(
+            f"{root / path}: was changed after it was published (its hash is not the one in {NAME})"
+            for path in said
+            if differs(path, said, found)
+        ),
     ]
 
 

@@ -25,7 +25,10 @@ def read_table(root: Path, file: Described) -> pl.DataFrame:
     except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise InputError(f"{path}: is broken ({str(error).splitlines()[0]}); `snakemake publish` writes it anew") from error
     wanted = names(file)
-    for verb, columns in (("lacks", [c for c in wanted if c not in frame.columns]), ("adds", [c for c in frame.columns if c not in wanted])):
+    for verb, columns in (
+        ("lacks", [c for c in wanted if c not in frame.columns]),
+        ("adds", [c for c in frame.columns if c not in wanted]),
+    ):
         if columns:
             raise InputError(f"{path}: is of another version: it {verb} the column {columns[0]!r} (columns: {', '.join(wanted)})")
     for column in file.columns:
@@ -40,6 +43,11 @@ def read_table(root: Path, file: Described) -> pl.DataFrame:
 def read_tables(root: Path) -> dict[str, pl.DataFrame]:
     """runs, curves and probes."""
     return {file.name: read_table(root, file) for file in PARQUET}
+
+
+def empty_table(file: Described) -> pl.DataFrame:
+    """No rows, the right columns."""
+    return pl.DataFrame(schema={column.name: POLARS[column.type] for column in file.columns})
 
 
 def write_table(frame: pl.DataFrame, root: Path, file: Described) -> None:

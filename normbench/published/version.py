@@ -15,8 +15,8 @@ from normbench.published.tables import read_tables
 FIRST = "1.0.0"
 Part = Literal["major", "minor", "patch"]
 RULE: dict[Part, str] = {
-    "major": "numbers are no longer comparable with those of earlier versions: a run has another value, curve or probe than before, a run is "
-    "gone, a paper's arm is another run now (its recipe, model or method's parameters changed), or a claim has another margin",
+    "major": "numbers are no longer comparable with those of earlier versions: a run has another value, curve or probe than before, "
+    "a run is gone, a paper's arm is another run now (its recipe, model or method's parameters changed), or a claim has another margin",
     "minor": "all earlier numbers stand and others have come: runs, papers, claims, tables or tiers",
     "patch": "no number but times and speeds differs: they were measured anew, or pages, figures, texts or descriptions changed",
 }
@@ -53,7 +53,9 @@ def read_version(results: Path) -> dict[str, str] | None:
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: is broken ({error}); put it back as it was published (git checkout), or remove it to begin at {FIRST}") from error
+        raise InputError(
+            f"{path}: is broken ({error}); put it back as it was published (git checkout), or remove it to begin at {FIRST}"
+        ) from error
 
 
 def _major(before: Path, now: Path) -> tuple[Part, str] | None:
@@ -99,7 +101,9 @@ def _counted(runs: set[str], what: str = "run") -> str:
 
 def _points(plan: dict[str, Any]) -> dict[tuple[str, str], str]:
     """(paper, arm's name and swept values) -> the arm."""
-    return {(row["paper"], " ".join([row["arm"], *(f"{k}={v}" for k, v in sorted(row["point"].items()))])): row["id"] for row in plan["points"]}
+    return {
+        (row["paper"], " ".join([row["arm"], *(f"{k}={v}" for k, v in sorted(row["point"].items()))])): row["id"] for row in plan["points"]
+    }
 
 
 def _margins(path: Path) -> dict[tuple[str, str], str]:
