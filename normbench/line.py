@@ -23,7 +23,7 @@ from normbench.plan import Plan, Selection, jobs, make_plan
 from normbench.spec import code_of_run, digest
 
 SQLITE = "sqlite:///"
-CONFIG = ("tier", "papers", "tasks", "methods", "data", "tracking_uri", "build", "budget_gpu_hours")
+CONFIG = ("tier", "papers", "tasks", "methods", "data", "tracking_uri", "build", "budget_gpu_hours", "results", "a", "b", "folder")
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,12 @@ def plan_text(plan: Plan, left: list[str], done: list[str]) -> str:
         "papers": list(plan.papers),
         "guests": plan.guests,
         "arms": {
-            arm: {"spec": asdict(plan.arms[arm]), "expected_seconds": round(plan.seconds(arm), 1), "gpus": plan.gpus(arm)}
+            arm: {
+                "spec": asdict(plan.arms[arm]),
+                "seeds": plan.seeds(arm),
+                "expected_seconds": round(plan.seconds(arm), 1),
+                "gpus": plan.gpus(arm),
+            }
             for arm in sorted(shown)
         },
         "points": [
@@ -184,9 +189,19 @@ def plan_text(plan: Plan, left: list[str], done: list[str]) -> str:
             for (paper, name), points in sorted(plan.points.items())
             for point, arm in points
         ],
-        "code": digest({arm: code_of_run(spec.task, spec.method) for arm, spec in plan.arms.items()}),
+        "code": code_of_plan(plan),
     }
     return json.dumps(content, indent=1, sort_keys=True) + "\n"
+
+
+def code_of_plan(plan: Plan) -> dict[str, Any]:
+    """The hashes of all code that the plan's runs depend on: {"library": ..., "tasks": {task: ...}, "methods": {method: ...}}."""
+    found = [(spec, code_of_run(spec.task, spec.method)) for spec in plan.arms.values()]
+    return {
+        "library": found[0][1]["library"] if found else "",
+        "tasks": {spec.task: code["task"] for spec, code in found},
+        "methods": {spec.method: code["method"] for spec, code in found},
+    }
 
 
 def is_done(folders: Folders, arm: str) -> bool:

@@ -25,6 +25,7 @@ class Metric(Strict):
     """What a number means: unit, which direction is good, the range that it can lie in, one sentence.
 
     guess: whether it counts right or wrong answers, so that guessing reaches a known value; zero: what has learned nothing scores 0.
+    repeats: whether the same run has the same value on another day; times and speeds have not.
     """
 
     unit: str
@@ -32,6 +33,7 @@ class Metric(Strict):
     low: float | None = None
     high: float | None = None
     guess: Literal["right", "wrong", "zero"] | None = None
+    repeats: bool = True
     says: str
 
 

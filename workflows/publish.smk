@@ -1,4 +1,5 @@
-# `snakemake plan` prints what would run; `snakemake publish` copies a tier's results to results/<tier>/.
+# `snakemake plan` prints what would run; `snakemake publish` puts a tier's results into results/<tier>/, and what follows looks at results.
+RESULTS = config.get("results", "results")
 
 
 rule plan:
@@ -12,5 +13,48 @@ rule publish:
         line.path("tables.done"),
         line.path("figures.done"),
         line.path("report.html"),
+        line.path("prediction.csv"),
+    params:
+        results=RESULTS,
     shell:
-        PYTHON + " normbench.publish --root {line.folders.root} --results results"
+        PYTHON + " normbench.publish --root {line.folders.root} --results {params.results:q}"
+
+
+rule check_results:
+    params:
+        results=RESULTS,
+    shell:
+        PYTHON + " normbench.check_results --results {params.results:q}"
+
+
+# snakemake compare --config a=results/laptop b=build/laptop
+rule compare:
+    params:
+        a=config.get("a", f"results/{line.folders.tier}"),
+        b=config.get("b", line.folders.root),
+    shell:
+        PYTHON + " normbench.compare --a {params.a:q} --b {params.b:q}"
+
+
+# snakemake check_contribution --config folder=path/to/laptop
+rule check_contribution:
+    params:
+        folder=config.get("folder", ""),
+        results=RESULTS,
+    shell:
+        PYTHON + " normbench.check_contribution --folder {params.folder:q} --results {params.results:q}"
+
+
+# The golden runs: does this machine, with these versions, compute what ours did?
+rule golden:
+    input:
+        [str(line.folders.ready(dataset)) for dataset in golden_datasets()],
+    shell:
+        PYTHON + " normbench.golden --data {line.data}"
+
+
+rule write_golden:
+    input:
+        [str(line.folders.ready(dataset)) for dataset in golden_datasets()],
+    shell:
+        PYTHON + " normbench.golden --data {line.data} --write"
