@@ -37,7 +37,7 @@ SEEDS = [0, 1, 2, 3]
 STEPS = 60  # of small_batch_bn's network, so that a run takes half a second of a core
 RUN_SECONDS, JOB_SECONDS = 0.5, 20  # what a run is expected to take, and what a job is filled up to
 NODES, CPUS = 2, 2  # four jobs at a time, so that none has to wait while others start
-AGAIN = 3  # arms that are trained once more
+AGAIN = 6  # arms that are trained once more: one, then, in a second process that needs as long to begin, the others
 MOST_JOBS, MOST_MINUTES = 50, 12
 LINE = ["-m", "snakemake", "--config", "tier=tiny", "papers=skipinit", "tasks=imagenet"]
 CLUSTER = ["--profile", "profiles/slurm", "--latency-wait", "5", "--slurm-init-seconds-before-status-checks", "3"]
@@ -108,31 +108,35 @@ class Striker:
         return subprocess.run([self.commands / command, *words], capture_output=True).returncode == 0
 
 
-def through_slurm(folder: Path, commands: Path, every: float, chance: random.Random) -> tuple[int, Counter]:
-    """(how often the main process was started, strikes by kind)."""
+def through_slurm(folder: Path, commands: Path, every: float, chance: random.Random) -> tuple[int, Counter, float]:
+    """(how often the main process was started, strikes by kind, seconds for which this machine halted us and all that we started)."""
     root = folder / "build" / "tiny"
     environment = {**os.environ, "PATH": f"{commands}:{os.environ['PATH']}", "PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"}
-    striker, starts = Striker(commands, root, chance), 0
+    striker, starts, halted = Striker(commands, root, chance), 0, 0.0
     with (folder / "log").open("w") as log:
         quiet = {"cwd": folder, "env": environment, "stdout": log, "stderr": subprocess.STDOUT}
         while True:
             starts += 1
             main = subprocess.Popen([sys.executable, *LINE, *CLUSTER, "--", str(root.relative_to(folder) / "runs.parquet")], **quiet)
             while main.poll() is None:
-                _wait(main, every * chance.uniform(0.5, 1.5))
+                halted += _wait(main, every * chance.uniform(0.5, 1.5))
                 if main.poll() is None:
                     striker.strike()
             if main.returncode == 0 or starts == 5:
-                return starts, striker.done
+                return starts, striker.done, halted
             for job in striker.jobs("all"):
                 striker.slurm("scancel", job)
 
 
-def _wait(process: subprocess.Popen, seconds: float) -> None:
-    try:
-        process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        return
+def _wait(process: subprocess.Popen, seconds: float) -> float:
+    """Until the process has ended, or so long; returns by how much a second's sleep took longer than that."""
+    halted, limit = 0.0, time.monotonic() + seconds
+    while process.poll() is None and time.monotonic() < limit:
+        began = time.monotonic()
+        time.sleep(1)
+        late = time.monotonic() - began - 1
+        halted += late if late > 1 else 0.0
+    return halted
 
 
 def counted(root: Path, wanted: int) -> dict[str, int]:
@@ -146,7 +150,7 @@ def counted(root: Path, wanted: int) -> dict[str, int]:
         "runs_collected": table.run.nunique(),
         "rows_twice": int(table.duplicated(["run", "metric"]).sum()),
         "not_finished": sum(r.status != "finished" for r in records),
-        "left_over": len(list((root / "checkpoints").glob("*"))) + len(list((root / "records").glob(".*"))),
+        "checkpoints_left": len(list((root / "checkpoints").glob("*"))),
     }
 
 
@@ -155,17 +159,25 @@ def numbers(record: Record) -> tuple:
 
 
 def trained_again(folder: Path, chance: random.Random) -> tuple[int, float]:
-    """(runs that come out differently when some arms are trained by themselves, seconds that one such run takes)."""
+    """(runs that come out differently when some arms are trained by themselves, processor seconds that one such run takes)."""
     root, alone = folder / "build" / "tiny", folder / "build-alone" / "tiny"
     arms = chance.sample(sorted(path.stem for path in (root / "arms").glob("*.json")), AGAIN)
     for arm in arms:
         write_json(alone / "arms" / f"{arm}.json", json.loads((root / "arms" / f"{arm}.json").read_text()))
-    write_json(alone / "jobs" / "again.json", {"job": "again", "arms": arms})
-    command = [sys.executable, "-m", "normbench.job", "--root", str(alone), "--data", str(folder / "build" / "data"), "--job", "again"]
-    subprocess.run(command, cwd=folder, env={**os.environ, "PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"}, check=True)
+    spent = [_spent(folder, alone, chosen) for chosen in (arms[:1], arms)]
     pairs = [(read_record(path), read_record(root / "records" / path.name)) for path in sorted((alone / "records").glob("*.json"))]
     assert len(pairs) == AGAIN * len(SEEDS)
-    return sum(numbers(ours) != numbers(theirs) for ours, theirs in pairs), sum(ours.seconds for ours, _ in pairs) / len(pairs)
+    return sum(numbers(ours) != numbers(theirs) for ours, theirs in pairs), (spent[1] - spent[0]) / len(SEEDS) / (AGAIN - 2)
+
+
+def _spent(folder: Path, root: Path, arms: list[str]) -> float:
+    """Processor seconds of a job that trains these arms, where they are not trained yet."""
+    write_json(root / "jobs" / "again.json", {"job": "again", "arms": arms})
+    command = [sys.executable, "-m", "normbench.job", "--root", str(root), "--data", str(folder / "build" / "data"), "--job", "again"]
+    process = subprocess.Popen(command, cwd=folder, env={**os.environ, "PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"})
+    _, status, used = os.wait4(process.pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    return used.ru_utime + used.ru_stime
 
 
 def main() -> int:
@@ -183,7 +195,7 @@ def main() -> int:
         commands = local_slurm.start(folder / "slurm", nodes=NODES, cpus=CPUS)
         began, busy = time.perf_counter(), busy_seconds()
         try:
-            starts, strikes = through_slurm(folder, commands, args.every or 1e9, chance)
+            starts, strikes, halted = through_slurm(folder, commands, args.every or 1e9, chance)
         finally:
             local_slurm.stop(folder / "slurm")
         seconds, busy = time.perf_counter() - began, busy_seconds() - busy
@@ -195,13 +207,20 @@ def main() -> int:
         jobs = {arm: path.stem for path in (root / "jobs").glob("*.json") for arm in json.loads(path.read_text())["arms"]}
         found["submissions"] = (folder / "log").read_text().count("has been submitted with SLURM jobid")
         different, alone = trained_again(folder, chance)
-    result = {**found, "jobs": len(set(jobs.values())), "starts": starts, "strikes": dict(strikes), "minutes": round(seconds / 60, 2)}
-    result |= {"different_numbers": different, "seconds_of_a_run_alone": round(alone, 3), "machine_busy_minutes": round(busy / 60, 2)}
+    result = {
+        **found,
+        "jobs": len(set(jobs.values())),
+        "starts": starts,
+        "strikes": dict(strikes),
+        "minutes": round(seconds / 60, 2),
+        "minutes_halted": round(halted / 60, 2),
+    }
+    result |= {"different_numbers": different, "processor_seconds_of_a_run": round(alone, 3), "machine_busy_minutes": round(busy / 60, 2)}
     for key, value in result.items():
         print(f"{key}: {value}")
     write_json(Path("build/benchmarks/killed_jobs.json"), result)
     whole = {found[key] for key in ("wanted", "records", "different_runs", "runs_collected")} == {args.runs}
-    return int(not whole or any((found["rows_twice"], found["left_over"], different)))
+    return int(not whole or any((found["rows_twice"], found["checkpoints_left"], different)))
 
 
 def busy_seconds() -> float:

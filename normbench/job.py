@@ -101,6 +101,8 @@ def train_arm(place: Place, arm: str) -> None:
         done = place.processes.first and is_current(folders.record(f"{arm}-s{seed}"), content["spec"], content["code"])
         if not any_of([done], place.device)[0]:
             train_run(place, content, seed)
+        elif done:
+            _forget_checkpoints(folders.checkpoint(f"{arm}-s{seed}"))
     if place.processes.first:
         paths = {run: folders.record(run) for run in (f"{arm}-s{seed}" for seed in content["seeds"])}
         records = {run: {"bytes": path.stat().st_size, "sha256": sha256(path)} for run, path in paths.items()}
@@ -134,9 +136,15 @@ def train_run(place: Place, content: dict[str, Any], seed: int) -> None:
         with whole_file(folders.norms(run)) as file:
             np.savez(file, **result.trained.norms)
     write_record(_record(place, content, seed, result, seconds), folders.record(run))
-    checkpoints.remove()
-    shutil.rmtree(checkpoints.path.with_suffix(""), ignore_errors=True)  # of a framework that keeps its own
+    _forget_checkpoints(checkpoints.path)
     reporter.finished(run, result.trained.status)
+
+
+def _forget_checkpoints(path: Path) -> None:
+    """Those of a run that has its record, and what processes left half written or unforgotten that were killed in the middle of it."""
+    for place in (path, *path.parent.glob(f"{path.name}.before"), *path.parent.glob(f".{path.name}.*")):
+        place.unlink(missing_ok=True)
+    shutil.rmtree(path.with_suffix(""), ignore_errors=True)  # of a framework that keeps its own
 
 
 def _device(processes: Processes) -> torch.device:

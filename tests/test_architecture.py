@@ -32,6 +32,7 @@ TORCH_FREE = [
     "schema",
     "sites",
     "spec",
+    "speed",
     "summary",
     "tasks",
     "tiers",

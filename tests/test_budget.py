@@ -14,7 +14,9 @@ from normbench.errors import InputError
 from normbench.line import open_line
 from normbench.papers import paper_keys, read_paper
 from normbench.plan import make_plan
+from normbench.plan_report import alone
 from normbench.schema import ROOT
+from normbench.tasks import read_task
 
 HOURS = {"a": 1.0, "b": 2.0, "c": 4.0, "d": 0.5}
 WANTED = {("p", "wide"): {"b", "c"}, ("p", "narrow"): {"a", "b"}, ("q", "cheap"): {"a"}}
@@ -118,6 +120,12 @@ def test_a_budget_that_is_none(tier, value, says, tmp_path):
     with pytest.raises(InputError) as error:
         open_line({"tier": tier, "build": str(tmp_path), "budget_gpu_hours": value})
     assert str(error.value) == says
+
+
+def test_the_plan_says_why_a_run_takes_one_gpu():
+    arms = {"a": {"spec": {"task": "coco", "dataset": "coco"}}, "b": {"spec": {"task": "imagenet", "dataset": "imagenet"}}}
+    assert alone({"arms": arms}) == [("coco coco", read_task("coco").resources["coco"].alone)]
+    assert "one process" in read_task("coco").resources["coco"].alone
 
 
 def test_the_plan_names_hours_by_paper_and_claim_the_cheapest_first(tmp_path):

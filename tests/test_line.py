@@ -57,6 +57,7 @@ def test_the_line_ends_with_everything_that_it_promises(made):
         "runs.parquet",
         "curves.parquet",
         "probes.parquet",
+        "speed.csv",
         "claims.csv",
         "tables.done",
         "figures.done",

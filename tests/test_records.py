@@ -6,13 +6,14 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from records_on_disk import CODE, SPEC, a_record, run_main, write_line
+from records_on_disk import CODE, SPEC, a_record, run_main, write_index, write_line
 
 from normbench.collect import main as collect
 from normbench.collect import read_records
 from normbench.errors import InputError
 from normbench.line import Folders, is_done
 from normbench.records import Record, is_current, read_record, write_record
+from normbench.speed import speed_table
 
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 TEXT = st.text(max_size=8)
@@ -136,3 +137,30 @@ def test_seeds_whose_loss_stands_still_are_no_copies(tmp_path):
 def test_the_records_type_has_no_place_for_what_it_does_not_know():
     with pytest.raises(ValueError, match="Extra inputs are not permitted"):
         Record(**{**a_record().model_dump(), "remarks": ""})
+
+
+def test_more_processes_are_worth_what_they_add_to_the_smallest_group_of_the_same_arm_and_device():
+    """Medians: 100 and 120 a second of one process, 165 of two, 220 of four; another device and an untrained arm are their own."""
+    speeds = {(0, 1): 100.0, (1, 1): 120.0, (2, 2): 165.0, (3, 4): 220.0}
+    records = [
+        a_record(seed % 3, samples_per_second=speed, world_size=size, device="gpu", gpu_hours=size)
+        for (seed, size), speed in speeds.items()
+    ]
+    records += [a_record(0, samples_per_second=7.0, world_size=2), a_record(0, arm="untrained")]
+    table = speed_table(records).set_index(["device", "world_size"])
+    assert table.samples_per_second.to_dict() == {("cpu", 2): 7.0, ("gpu", 1): 110.0, ("gpu", 2): 165.0, ("gpu", 4): 220.0}
+    assert table.scaling_efficiency.dropna().to_dict() == {("gpu", 2): 0.75, ("gpu", 4): 0.5}
+    assert table.over_world_size.dropna().to_dict() == {("gpu", 2): 1, ("gpu", 4): 1}
+    assert table.runs.to_list() == [1, 2, 1, 1] and table.gpu_hours["gpu", 4] == 4
+
+
+def test_speed_stands_apart_from_what_repeats_exactly(tmp_path):
+    root = write_line(tmp_path / "build" / "tiny")
+    assert run_main(collect, root) == 0
+    before = (root / "runs.parquet").read_bytes()
+    fast = a_record(0, samples_per_second=5.0)
+    write_record(fast, Folders(root.parent, "tiny").record("arm-s0"))
+    write_index(Folders(root.parent, "tiny"))
+    assert run_main(collect, root) == 0
+    assert (root / "runs.parquet").read_bytes() == before
+    assert pd.read_csv(root / "speed.csv").samples_per_second.to_list() == [5.0]

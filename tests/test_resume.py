@@ -15,6 +15,7 @@ from trainings import batch, batches, recipe, small_net, small_resnet, training
 
 from normbench.checkpoint import Checkpoints
 from normbench.errors import InputError
+from normbench.job import _forget_checkpoints
 from normbench.train import fit
 
 CPU = torch.device("cpu")
@@ -207,3 +208,15 @@ def test_a_full_disk_leaves_the_old_checkpoint_and_says_what_to_do(tmp_path, mon
 def test_checkpoints_are_as_far_apart_as_the_tier_says(tmp_path):
     assert Checkpoints(tmp_path / "run.pt", "this", 0).due()
     assert not Checkpoints(tmp_path / "run.pt", "this", 60).due()
+
+
+def test_a_run_that_has_its_record_leaves_no_checkpoint_behind_and_those_of_others_stay(tmp_path):
+    """Killed between the record and the end, or in the middle of writing, processes leave these."""
+    own = ["run-s1.pt", "run-s1.pt.before", ".run-s1.pt.x7_k2"]
+    others = ["run-s11.pt", "run-s2.pt", "run-s2.pt.before", ".run-s11.pt.x7_k2"]
+    for name in own + others:
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "run-s1").mkdir()
+    _forget_checkpoints(tmp_path / "run-s1.pt")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(others)
+    _forget_checkpoints(tmp_path / "run-s1.pt")
