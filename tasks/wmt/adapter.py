@@ -111,7 +111,9 @@ def _folder(context: Context) -> Iterator[Path]:
         return
     folder = context.checkpoints.path.with_suffix("")
     if context.rank == 0:
-        training.claim(folder, context.checkpoints.identity)
+        # fairseq would go on with another number of processes, but with other batches.
+        alone = context.world_size == 1
+        training.claim(folder, context.checkpoints.identity + ("" if alone else f" of {context.world_size} processes"))
     wait_for_all()
     yield folder
 
