@@ -98,6 +98,21 @@ def test_evaluation_sees_every_clip_once_and_in_order(copy):
     assert torch.equal(x[:, 0], x[:, 1]) and not torch.equal(x[:, 0], x[:, 3])  # gray frames: places are alike, times are not
 
 
+def test_processes_see_every_clip_once_between_them(copy):
+    clips = copy.splits["val"].clips
+
+    def seen(rank=0, world_size=1):
+        options = {"rank": rank, "world_size": world_size, "failed": never, "workers": 0}
+        return torch.cat([x for x, _ in EvaluationBatches(Files(copy.folder, clips), clips, evaluation_views(RECIPE), 2, **options)])
+
+    (trained, _), *_ = first(training(copy, workers=0), 1)
+    for size in (2, 4):
+        for rank in range(size):
+            assert torch.equal(seen(rank, size), seen()[rank::size])  # six clips: shares of two and of one where there are four
+            (share, _), *_ = first(training(copy, workers=0, rank=rank, world_size=size), 1)
+            assert torch.equal(share, trained[rank::size])
+
+
 def test_batches_leave_torchs_random_numbers_alone(copy):
     state = torch.get_rng_state()
     first(training(copy, workers=0), 2)
