@@ -1,5 +1,7 @@
 """Publishing: described, checked and loadable; again on another day nothing changes but what changed; the version counts itself."""
 
+import csv
+import json
 import shutil
 from pathlib import Path
 
@@ -10,13 +12,14 @@ import yaml
 from published_samples import DRAWN, cited, edit, files, make_tier
 
 from normbench import claims, collect, prediction
+from normbench.check_results import misdescribed
 from normbench.errors import InputError
+from normbench.publish import publish
 from normbench.published import croissant, derived
 from normbench.published.citation import read_citation, write_version
 from normbench.published.columns import CELLS, CLAIMS, CURVES, PREDICTION, PROBES, RUNS, TABLES, names
 from normbench.published.tables import read_table
 from normbench.published.version import bumped, change
-from normbench.publish import publish
 from normbench.schema import ROOT
 from normbench.tables import Cell
 
@@ -95,8 +98,10 @@ def test_croissant_gives_the_records_that_the_files_hold(results):
     assert len(found) == len(runs)
     for record, row in zip(found[::97], runs[::97].iter_rows(named=True), strict=True):
         assert record["run"].decode() == row["run"] and record["metric"].decode() == row["metric"]
-        assert record["value"] == pytest.approx(row["value"], nan_ok=True) if row["value"] is not None else record["value"] != record["value"]
-    assert {r["verdict"].decode() for r in croissant.records(path, "quick-claims")} <= {"supported", "contradicted", "inconclusive", "answered", "not run"}
+        assert record["value"] == row["value"] or row["value"] is None
+    with open(results / "quick" / "claims.csv", newline="") as file:
+        verdicts = [row["verdict"] for row in csv.DictReader(file)]
+    assert [record["verdict"].decode() for record in croissant.records(path, "quick-claims")] == verdicts
 
 
 def test_on_another_day_with_other_times_every_file_stays_as_it_is(again):
@@ -121,7 +126,8 @@ def test_one_other_number_changes_its_run_alone_and_the_major_version(again):
     assert set(now.filter(pl.col("seconds") == 2.5)["run"]) == {run}
     assert now.filter(other)["value"].to_list() == [50.0]
     assert read_citation(results.parent / "CITATION.cff").version == "2.0.0"
-    assert yaml.safe_load((results.parent / "CITATION.cff").read_text())["version"] == yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"]
+    software = [yaml.safe_load((folder / "CITATION.cff").read_text())["version"] for folder in (results.parent, ROOT)]
+    assert software[0] == software[1]
 
 
 def test_each_part_of_the_version_has_its_reason(results, tmp_path):
@@ -129,16 +135,27 @@ def test_each_part_of_the_version_has_its_reason(results, tmp_path):
     shutil.copytree(tier, now)
     assert change(tier, now) is None
     assert change(tmp_path / "laptop", now) == ("minor", "the tier quick is new")
-    (now / "SHA256SUMS").write_text((now / "SHA256SUMS").read_text().replace("  report.html", "0  report.html"))
+    sums = (now / "SHA256SUMS").read_text()
+    (now / "SHA256SUMS").write_text(sums.replace("  report.html", "0  report.html"))
     assert change(tier, now) == ("patch", "report.html changed")
-    run = read_table(tier, RUNS)["run"][0]
-    edit(now, RUNS, lambda runs: runs.filter(pl.col("run") != run))
-    assert change(tier, now) == ("major", f"{run} gone")
-    part, why = change(now, tier)
-    assert part == "major" and "of other numbers" not in why or part == "patch"  # a run more of an arm that was planned
-    edit(now, RUNS, lambda _: pl.read_parquet(tier / RUNS.path))
-    claims_csv = (now / "claims.csv").read_text()
-    (now / "claims.csv").write_text(claims_csv.replace(",-1,", ",-2,") if ",-1," in claims_csv else claims_csv)
+    (now / "claims.csv").write_text((tier / "claims.csv").read_text().replace(",5,", ",6,"))  # margins of five points
+    assert change(tier, now)[0] == "major" and change(tier, now)[1].endswith(" has another margin")
+    (now / "claims.csv").write_text((tier / "claims.csv").read_text())
+    arm = read_table(tier, RUNS)["arm"][0]
+    for file in (RUNS, CURVES, PROBES):
+        edit(now, file, lambda rows: rows.filter(~pl.col("run").str.starts_with(arm)))
+    assert change(tier, now) == ("major", f"3 runs, {arm}-s0 among them, gone")
+    plan = json.loads((now / "plan.json").read_text())
+    del plan["arms"][arm]
+    (now / "plan.json").write_text(json.dumps(plan))
+    assert change(now, tier) == ("minor", f"{arm} more")
+    place = next(row for row in plan["points"] if row["id"] != arm)
+    place["id"] = arm
+    (now / "plan.json").write_text(json.dumps(plan))
+    assert change(now, tier) == ("major", f"{place['paper']}: {place['arm']} is another run now")
+
+
+def test_versions_count_up():
     assert [bumped("1.2.3", part) for part in ("major", "minor", "patch")] == ["2.0.0", "1.3.0", "1.2.4"]
     with pytest.raises(InputError, match=r"version: 'one' is no version; write Major\.Minor\.Patch, as 1\.0\.0"):
         bumped("one", "major")
@@ -153,6 +170,21 @@ def test_wrong_runs_are_not_published_and_what_was_there_stays(again):
     with pytest.raises(InputError, match=rf"is not published: .*{run}: test_top1 is 101, outside its range 0\.\.100"):
         publish(build, results, results.parent / "CITATION.cff")
     assert files(results) == before
+
+
+def test_descriptions_of_something_else_are_named(again):
+    _, results = again
+    citation = results.parent / "CITATION.cff"
+    assert list(misdescribed(results, citation)) == []
+    write_version(citation, "9.9.9")
+    (results / "README.md").write_text("mine\n")
+    text = (results / "datapackage.json").read_text()
+    (results / "datapackage.json").write_text(text.replace('"type": "integer"', '"type": "whole"', 1))
+    found = list(misdescribed(results, citation))
+    assert found[0] == f"{citation}: the dataset's version is 9.9.9, and {results / 'datapackage.json'} has 1.0.0"
+    for name in ("README.md", "datapackage.json"):
+        assert f"{results / name}: is not what describes the tiers that are there; `snakemake publish` writes it anew" in found
+    assert any("whole" in sentence for sentence in found[3:]), found
 
 
 def test_the_citation_keeps_its_words_and_says_what_it_lacks(tmp_path):
