@@ -27,7 +27,7 @@ from normbench.running import Context
 from normbench.spec import ArmSpec, code_of_run
 from normbench.tasks import load_adapter
 
-TOLERANCE = 1e-4  # relative: without AVX, or on two threads, the runs differ from these by less than a tenth of it (docs below)
+TOLERANCE = 1e-4  # relative: without AVX, or on two threads, the runs differ by less than a tenth of it
 SLOWLY = 0.1  # of the tier's learning rate: at all of it, detection's choice among boxes makes per cents out of a last digit
 SEED = 0
 

@@ -10,6 +10,7 @@ from normbench.errors import InputError
 from normbench.published.citation import Citation
 from normbench.published.columns import CELLS, Described
 from normbench.published.datapackage import LICENSE
+from normbench.published.sampled import sampled
 from normbench.published.tiers import Published
 
 FORMAT = {"parquet": "application/x-parquet", "csv": "text/csv"}
@@ -73,14 +74,19 @@ def records(path: Path, record_set: str) -> Iterator[dict[str, Any]]:
 
 def check(path: Path) -> None:
     """Validate the file and read the first records of each set. What the library has against it is an InputError."""
-    for record_set in _dataset(path).metadata.record_sets:
-        try:
-            found = list(islice(records(path, record_set.id), READ_BACK))
-        except Exception as error:  # the library has no common class for what goes wrong while it loads
-            raise InputError(f"{path}: the records of {record_set.id} cannot be read: {error}") from error
-        expected = {field.id.rpartition("/")[2] for field in record_set.fields}
-        if any(set(record) != expected for record in found):
-            raise InputError(f"{path}: the records of {record_set.id} lack columns that it describes")
+    found = _dataset(path).metadata
+    with sampled(path, [file.content_url for file in found.distribution]) as seen:
+        for record_set in found.record_sets:
+            _check_records(path, seen, record_set.id, {field.id.rpartition("/")[2] for field in record_set.fields})
+
+
+def _check_records(path: Path, seen: Path, record_set: str, columns: set[str]) -> None:
+    try:
+        found = list(islice(records(seen, record_set), READ_BACK))
+    except Exception as error:  # the library has no common class for what goes wrong while it loads
+        raise InputError(f"{path}: the records of {record_set} cannot be read: {error}") from error
+    if any(set(record) != columns for record in found):
+        raise InputError(f"{path}: the records of {record_set} lack columns that it describes")
 
 
 def _dataset(path: Path):

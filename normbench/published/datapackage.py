@@ -1,11 +1,13 @@
 """results/datapackage.json: the dataset for Frictionless, every table with its schema, every file's hash. Torch-free."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 from normbench.errors import InputError
 from normbench.published.citation import Citation
 from normbench.published.columns import Column, Described, described
+from normbench.published.sampled import sampled
 from normbench.published.tiers import Published
 
 LICENSE = {
@@ -81,14 +83,20 @@ def _field(column: Column) -> dict[str, Any]:
 
 
 def faults(path: Path, rows: int | None = CHECKED_ROWS) -> list[str]:
-    """What Frictionless has against the package and the first rows of its tables (all of them: None), a sentence each."""
+    """What Frictionless has against the package and the first rows of its tables, a sentence each."""
     from frictionless import Checklist, FrictionlessException, Package
 
     try:
-        package = Package(str(path))
-        report = package.validate(Checklist(skip_errors=["byte-count", "hash-count"]), limit_rows=rows)
-    except FrictionlessException as error:
-        return [f"{path}: {reason.error.message if hasattr(reason, 'error') else reason.message}" for reason in error.reasons or [error]]
+        paths = [entry["path"] for entry in json.loads(path.read_text(encoding="utf-8"))["resources"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return [f"{path}: is missing or broken ({error}); `snakemake publish` writes it"]
+    with sampled(path, paths) as seen:
+        try:
+            report = Package(str(seen)).validate(Checklist(skip_errors=["byte-count", "hash-count"]), limit_rows=rows)
+        except FrictionlessException as error:
+            return [
+                f"{path}: {reason.error.message if hasattr(reason, 'error') else reason.message}" for reason in error.reasons or [error]
+            ]
     return [f"{path}: {error.message}" for error in report.errors] + [
         f"{path.parent / task.place}: {error.message}" for task in report.tasks for error in task.errors
     ]

@@ -57,11 +57,14 @@ def _twice(place: Path, runs: pl.DataFrame) -> list[str]:
     for run, metric, values in several.iter_rows():
         same = len(set(values)) == 1
         found.append(f"{place}: {run}: {metric} " + (f"stands {len(values)} times" if same else f"is claimed twice, as {words(values)}"))
-    varied = runs.group_by("run", maintain_order=True).agg(pl.col(name).n_unique() for name in OF_A_RUN if name != "run")
-    for name in OF_A_RUN[1:]:
-        strange = runs.filter(pl.col("run").is_in(varied.filter(pl.col(name) > 1)["run"].implode()))
-        for run, values in strange.group_by("run", maintain_order=True).agg(pl.col(name).unique(maintain_order=True)).iter_rows():
-            found.append(f"{place}: {run}: is claimed twice: its {name} is {words(values)}")
+    each = runs.select(OF_A_RUN).unique(maintain_order=True)
+    several = each.filter(pl.col("run").is_duplicated())
+    for run, part in several.group_by("run", maintain_order=True):
+        for name in OF_A_RUN:
+            if part[name].n_unique() > 1:
+                found.append(
+                    f"{place}: {run[0]}: is claimed twice: its {name} is {words(part[name].unique(maintain_order=True).to_list())}"
+                )
     return cut(found)
 
 
@@ -119,21 +122,13 @@ def _mixed(place: Path, runs: pl.DataFrame) -> list[str]:
 
 def copies(place: Path, curves: pl.DataFrame, runs: pl.DataFrame) -> list[str]:
     """Two seeds of an arm with one and the same training are one run counted twice."""
-    losses = curves.lazy().filter(pl.col("metric") == "train_loss").sort("run", "step")
-    told = losses.group_by("run", maintain_order=True).agg(
-        pl.struct("step", "value").hash(seed=7).alias("hash"), pl.col("value").n_unique().alias("distinct")
-    )
-    # One that stands still, as a network's does that emits nothing, tells nothing.
-    told = told.filter(pl.col("distinct") > 1).with_columns(pl.col("hash").list.eval(pl.element().cast(pl.String)).list.join(" "))
+    points = curves.lazy().filter(pl.col("metric") == "train_loss").with_columns(hash=pl.struct("step", "value").hash(seed=7))
+    # Sums of hashes are those of equal points in whatever order. A curve that stands still, as a network's does that emits nothing,
+    # tells nothing.
+    told = points.group_by("run").agg(pl.col("hash").sum(), pl.len(), pl.col("value").n_unique().alias("distinct"))
     arms = runs.lazy().select("run", "arm").unique("run")
-    same = (
-        told.join(arms, on="run")
-        .group_by("arm", "hash")
-        .agg(pl.col("run").sort())
-        .filter(pl.col("run").list.len() > 1)
-        .sort("arm")
-        .collect()
-    )
+    equal = told.filter(pl.col("distinct") > 1).join(arms, on="run").group_by("arm", "hash", "len").agg(pl.col("run").sort())
+    same = equal.filter(pl.col("run").list.len() > 1).sort("arm").collect()
     return some(
         same, lambda r: f"{place}: {words(r['run'])} have the same training loss at every step, and seeds differ: all but one are copies"
     )

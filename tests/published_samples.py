@@ -1,0 +1,37 @@
+"""A build folder with invented results and a place to publish them, for tests of what reads or writes results/."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+from synthetic_build import make_build
+
+from normbench.published import derived
+from normbench.published.columns import Described
+from normbench.schema import ROOT
+
+DRAWN = {"figures": ("tests.stub_drawings", (), "figures"), "report": ("tests.stub_drawings", ("--output", "report.html"), "report.html")}
+
+
+def make_tier(folder: Path) -> Path:
+    """folder/quick with one paper's runs, verdicts, tables and prediction; drawings are stubs where `derived.MADE` has `DRAWN`."""
+    root = make_build(folder, "quick", ("rescalenet",))
+    derived.make(root, "tables", "prediction", "figures", "report")
+    return root
+
+
+def cited(folder: Path) -> Path:
+    """A copy of CITATION.cff, beside folder/results."""
+    return Path(shutil.copyfile(ROOT / "CITATION.cff", folder / "CITATION.cff"))
+
+
+def edit(root: Path, file: Described, change: Callable[[pl.DataFrame], pl.DataFrame]) -> None:
+    """Replace a parquet file by what `change` makes of it."""
+    path = root / file.path
+    change(pl.read_parquet(path)).write_parquet(path)
+
+
+def files(root: Path) -> dict[str, bytes]:
+    """path -> content of every file below."""
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}

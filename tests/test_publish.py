@@ -1,0 +1,197 @@
+"""Publishing: described, checked and loadable; again on another day nothing changes but what changed; the version counts itself."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import frictionless
+import polars as pl
+import pytest
+import yaml
+from published_samples import DRAWN, cited, edit, files, make_tier
+
+from normbench import claims, collect, prediction
+from normbench.check_results import misdescribed
+from normbench.errors import InputError
+from normbench.publish import publish
+from normbench.published import croissant, derived
+from normbench.published.citation import read_citation, write_version
+from normbench.published.columns import CELLS, CLAIMS, CURVES, PREDICTION, PROBES, RUNS, TABLES, names
+from normbench.published.tables import read_table
+from normbench.published.version import bumped, change
+from normbench.schema import ROOT
+from normbench.tables import Cell
+
+
+@pytest.fixture(scope="module", autouse=True)
+def stubs():
+    with pytest.MonkeyPatch.context() as patch:
+        for name, made in DRAWN.items():
+            patch.setitem(derived.MADE, name, made)
+        yield
+
+
+@pytest.fixture(scope="module")
+def build(tmp_path_factory, stubs) -> Path:
+    return make_tier(tmp_path_factory.mktemp("publish") / "build")
+
+
+@pytest.fixture(scope="module")
+def results(build) -> Path:
+    """What a first `snakemake publish` leaves."""
+    cited(build.parent.parent)
+    publish(build, build.parent.parent / "results", build.parent.parent / "CITATION.cff")
+    return build.parent.parent / "results"
+
+
+@pytest.fixture
+def again(build, results, tmp_path) -> tuple[Path, Path]:
+    """Copies of the build and of what was published of it, to change one and publish it over the other."""
+    shutil.copytree(build.parent, tmp_path / "build")
+    shutil.copytree(results, tmp_path / "results")
+    cited(tmp_path)
+    return tmp_path / "build" / "quick", tmp_path / "results"
+
+
+def test_every_column_of_every_file_is_described():
+    assert names(RUNS) == collect.RUNS and names(CURVES) == collect.CURVES and names(PROBES) == collect.PROBES
+    assert names(CLAIMS) == claims.COLUMNS and names(PREDICTION) == prediction.COLUMNS
+    assert names(CELLS) == [field for field in Cell.__dataclass_fields__]
+
+
+def test_what_is_published_says_what_it_is(build, results):
+    tier = results / "quick"
+    assert {path.name for path in results.iterdir()} == {"quick", "README.md", "datapackage.json", "croissant.json"}
+    assert files(tier).keys() >= {"plan.json", "report.html", "figures/figures.json", "SHA256SUMS", *(f.path for f in TABLES[:5])}
+    assert (tier / "plan.json").read_bytes() == (build / "plan.json").read_bytes()
+    for file in (RUNS, CURVES, PROBES):
+        assert read_table(tier, file).equals(read_table(build, file))
+    card = (results / "README.md").read_text()
+    for file in TABLES:
+        assert f"### {file.path}" in card
+        for column in file.columns:
+            assert f"| {column.name} | {column.type}" in card and f"| {column.unit} | {column.says}" in card, column
+    for words in ("Version 1.0.0", "CC BY 4.0", "Major", "The NormBench developers: NormBench: results, version 1.0.0", "| box_ap |"):
+        assert words in card, words
+
+
+def test_frictionless_accepts_every_row_and_would_not_accept_a_wrong_one(results, tmp_path):
+    package = frictionless.Package(str(results / "datapackage.json"))
+    assert package.version == "1.0.0" and package.licenses[0]["name"] == "CC-BY-4.0"
+    assert {r.name for r in package.resources} >= {"quick-runs", "quick-curves", "quick-probes", "quick-claims", "quick-report"}
+    assert package.get_resource("quick-claims").schema.field_names == names(CLAIMS)
+    shutil.copytree(results, tmp_path / "results")
+    claims_csv = tmp_path / "results" / "quick" / "claims.csv"
+    claims_csv.write_text(claims_csv.read_text().replace(",not run,", ",not known,", 1))
+    path = str(tmp_path / "results" / "datapackage.json")
+    wrong = frictionless.Package(path).get_resource("quick-claims").validate()
+    assert not wrong.valid and {"constraint-error"} <= {error.type for error in wrong.tasks[0].errors}
+    assert package.get_resource("quick-claims").validate().valid
+
+
+def test_croissant_gives_the_records_that_the_files_hold(results):
+    path = results / "croissant.json"
+    croissant.check(path)
+    runs = read_table(results / "quick", RUNS)
+    found = list(croissant.records(path, "quick-runs"))
+    assert len(found) == len(runs)
+    for record, row in zip(found[::97], runs[::97].iter_rows(named=True), strict=True):
+        assert record["run"].decode() == row["run"] and record["metric"].decode() == row["metric"]
+        assert record["value"] == row["value"] or row["value"] is None
+    with open(results / "quick" / "claims.csv", newline="") as file:
+        verdicts = [row["verdict"] for row in csv.DictReader(file)]
+    assert [record["verdict"].decode() for record in croissant.records(path, "quick-claims")] == verdicts
+
+
+def test_on_another_day_with_other_times_every_file_stays_as_it_is(again):
+    build, results = again
+    before = files(results.parent / "results") | {"cff": (results.parent / "CITATION.cff").read_bytes()}
+    days = [pl.col("seconds") * 1.37, pl.col("peak_memory_bytes") + 4096, pl.lit("d" * 40).alias("git_commit")]
+    edit(build, RUNS, lambda runs: runs.with_columns(days))
+    says = publish(build, results, results.parent / "CITATION.cff")
+    assert len(says) == 1 and says[0].startswith(f"published: {results / 'quick'}")
+    assert files(results) | {"cff": (results.parent / "CITATION.cff").read_bytes()} == before
+
+
+def test_one_other_number_changes_its_run_alone_and_the_major_version(again):
+    build, results = again
+    was = read_table(results / "quick", RUNS)
+    run = was.filter(pl.col("metric") == "test_top1")["run"][0]
+    other = (pl.col("run") == run) & (pl.col("metric") == "test_top1")
+    edit(build, RUNS, lambda r: r.with_columns(value=pl.when(other).then(pl.lit(50.0)).otherwise("value"), seconds=pl.col("seconds") + 1))
+    says = publish(build, results, results.parent / "CITATION.cff")
+    assert says[1] == f"version 1.0.0 -> 2.0.0: {run} of other numbers"
+    now = read_table(results / "quick", RUNS)
+    assert set(now.filter(pl.col("seconds") == 2.5)["run"]) == {run}
+    assert now.filter(other)["value"].to_list() == [50.0]
+    assert read_citation(results.parent / "CITATION.cff").version == "2.0.0"
+    software = [yaml.safe_load((folder / "CITATION.cff").read_text())["version"] for folder in (results.parent, ROOT)]
+    assert software[0] == software[1]
+
+
+def test_each_part_of_the_version_has_its_reason(results, tmp_path):
+    tier, now = results / "quick", tmp_path / "quick"
+    shutil.copytree(tier, now)
+    assert change(tier, now) is None
+    assert change(tmp_path / "laptop", now) == ("minor", "the tier quick is new")
+    sums = (now / "SHA256SUMS").read_text()
+    (now / "SHA256SUMS").write_text(sums.replace("  report.html", "0  report.html"))
+    assert change(tier, now) == ("patch", "report.html changed")
+    (now / "claims.csv").write_text((tier / "claims.csv").read_text().replace(",5,", ",6,"))  # margins of five points
+    assert change(tier, now)[0] == "major" and change(tier, now)[1].endswith(" has another margin")
+    (now / "claims.csv").write_text((tier / "claims.csv").read_text())
+    arm = read_table(tier, RUNS)["arm"][0]
+    for file in (RUNS, CURVES, PROBES):
+        edit(now, file, lambda rows: rows.filter(~pl.col("run").str.starts_with(arm)))
+    assert change(tier, now) == ("major", f"3 runs, {arm}-s0 among them, gone")
+    plan = json.loads((now / "plan.json").read_text())
+    del plan["arms"][arm]
+    (now / "plan.json").write_text(json.dumps(plan))
+    assert change(now, tier) == ("minor", f"{arm} more")
+    place = next(row for row in plan["points"] if row["id"] != arm)
+    place["id"] = arm
+    (now / "plan.json").write_text(json.dumps(plan))
+    assert change(now, tier) == ("major", f"{place['paper']}: {place['arm']} is another run now")
+
+
+def test_versions_count_up():
+    assert [bumped("1.2.3", part) for part in ("major", "minor", "patch")] == ["2.0.0", "1.3.0", "1.2.4"]
+    with pytest.raises(InputError, match=r"version: 'one' is no version; write Major\.Minor\.Patch, as 1\.0\.0"):
+        bumped("one", "major")
+
+
+def test_wrong_runs_are_not_published_and_what_was_there_stays(again):
+    build, results = again
+    before = files(results)
+    run = read_table(build, RUNS).filter(pl.col("metric") == "test_top1")["run"][0]
+    high = (pl.col("run") == run) & (pl.col("metric") == "test_top1")
+    edit(build, RUNS, lambda runs: runs.with_columns(value=pl.when(high).then(pl.lit(101.0)).otherwise("value")))
+    with pytest.raises(InputError, match=rf"is not published: .*{run}: test_top1 is 101, outside its range 0\.\.100"):
+        publish(build, results, results.parent / "CITATION.cff")
+    assert files(results) == before
+
+
+def test_descriptions_of_something_else_are_named(again):
+    _, results = again
+    citation = results.parent / "CITATION.cff"
+    assert list(misdescribed(results, citation)) == []
+    write_version(citation, "9.9.9")
+    (results / "README.md").write_text("mine\n")
+    text = (results / "datapackage.json").read_text()
+    (results / "datapackage.json").write_text(text.replace('"type": "integer"', '"type": "whole"', 1))
+    found = list(misdescribed(results, citation))
+    assert found[0] == f"{citation}: the dataset's version is 9.9.9, and {results / 'datapackage.json'} has 1.0.0"
+    for name in ("README.md", "datapackage.json"):
+        assert f"{results / name}: is not what describes the tiers that are there; `snakemake publish` writes it anew" in found
+    assert any("whole" in sentence for sentence in found[3:]), found
+
+
+def test_the_citation_keeps_its_words_and_says_what_it_lacks(tmp_path):
+    path = cited(tmp_path)
+    text = path.read_text()
+    write_version(path, "3.1.4")
+    assert path.read_text() == text.replace("    version: 1.0.0", "    version: 3.1.4") != text
+    path.write_text(text.replace("type: dataset", "type: data"))
+    with pytest.raises(InputError, match="references: none is of type dataset; the published results are cited by it"):
+        read_citation(path)
