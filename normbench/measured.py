@@ -1,17 +1,23 @@
 """What was measured at a tier, as samples and series: reads plan.json, runs.parquet, curves.parquet and probes.parquet."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from normbench.blocks import Blocks, Table, means, read_table
 from normbench.errors import InputError, unknown
 from normbench.line import read_content
 from normbench.outcomes import Sample, Series
 from normbench.papers import Operand, Paper
 from normbench.tasks import Metric, read_task
 
+# Columns of runs.parquet whose texts repeat.
+WORDS = ("task", "dataset", "model", "method", "params", "arm", "tier", "status", "metric", "unit")
+WORDS += ("method_sha256", "data_sha256", "git_commit", "torch", "device", "engine")
 TRAINED_BY = 10.0  # points above chance that make a learning rate count as stable, as in the ledger's trainable
 
 
@@ -21,13 +27,16 @@ class NotRun(Exception):
 
 @dataclass
 class Measured:
-    """All that a tier holds. plan: plan.json; points: (paper, arm) -> [(swept values, arm id)]."""
+    """All that a tier holds. plan: plan.json; points: (paper, arm) -> [(swept values, arm id)].
+
+    curves and probes are looked into when somebody asks for one.
+    """
 
     plan: dict[str, Any]
     points: dict[tuple[str, str], list[tuple[dict[str, Any], str]]]
     runs: pd.DataFrame
-    curves: pd.DataFrame
-    probes: pd.DataFrame
+    curves: Table
+    probes: Table
 
     @classmethod
     def read(cls, root: Path) -> "Measured":
@@ -35,14 +44,23 @@ class Measured:
         points: dict[tuple[str, str], list] = {}
         for row in plan["points"]:
             points.setdefault((row["paper"], row["arm"]), []).append((row["point"], row["id"]))
-        runs, curves, probes = (pd.read_parquet(root / f"{name}.parquet") for name in ("runs", "curves", "probes"))
+        runs = read_table(root / "runs.parquet", WORDS).to_pandas()
+        curves = read_table(root / "curves.parquet", ("run", "metric"))
+        probes = read_table(root / "probes.parquet", ("run", "layer", "quantity"))
         return cls(plan, points, runs, curves, probes)
 
     def __post_init__(self):
-        self._values = {key: part for key, part in self.runs.groupby(["arm", "metric"])}
-        self._status = {arm: part.drop_duplicates("run").sort_values("seed") for arm, part in self.runs.groupby("arm")}
-        self._probes = {key: part for key, part in self.probes.groupby(["run", "quantity"])}
-        self._curves = {key: part for key, part in self.curves.groupby(["run", "metric"])}
+        self._values = Blocks(self.runs, ("arm", "metric"), ("seed", "status", "value"))
+        each = self.runs.drop_duplicates(["arm", "run"])
+        self._status = {str(arm): part.sort_values("seed", kind="stable") for arm, part in each.groupby("arm", observed=True)}
+
+    @cached_property
+    def _curves(self) -> Blocks:
+        return Blocks(self.curves, ("run", "metric"), ("step", "value"))
+
+    @cached_property
+    def _probes(self) -> Blocks:
+        return Blocks(self.probes, ("run", "quantity"), ("k", "depth", "value"))
 
     @property
     def tier(self) -> str:
@@ -57,13 +75,21 @@ class Measured:
             raise NotRun(f"the method {rows.method.iloc[0]} refuses to stand in this model")
         return rows
 
+    def runs_of(self, arm: str) -> pd.DataFrame:
+        """One row a seed of an arm, whatever came of it; no rows where it was not trained."""
+        return self._status.get(arm, self.runs[:0])
+
+    def values_of(self, arm: str, metric: str) -> dict[int, float]:
+        """seed -> value of the runs that have one."""
+        found = self._values.of(arm, metric)
+        return {} if found is None else dict(zip(found["seed"].tolist(), found["value"].tolist(), strict=True))
+
     def sample(self, arm: str, metric: str, label: str) -> Sample:
         """The metric of an arm over its seeds. A diverged run counts with what guessing reaches, where that means something."""
         rows = self.status(arm)
         told = metric_of(rows.task.iloc[0], metric)
         guess = guessing(told, rows.task.iloc[0], rows.dataset.iloc[0])
-        found = self._values.get((arm, metric))
-        values = dict(zip(found.seed, found.value, strict=True)) if found is not None else {}
+        values = self.values_of(arm, metric)
         diverged = tuple(bool(s) for s in rows.status == "diverged")
         filled = [values.get(seed, guess) for seed in rows.seed]
         if any(v is None for v in filled):
@@ -81,18 +107,35 @@ class Measured:
 
     def finished(self, arm: str, metric: str) -> list[float]:
         """The metric of the seeds that finished, in their order."""
-        found = self._values.get((arm, metric))
-        return [] if found is None else [float(v) for v in found[found.status == "finished"].sort_values("seed").value]
+        found = self._values.of(arm, metric)
+        if found is None:
+            return []
+        order = np.argsort(found["seed"], kind="stable")
+        return [float(v) for v in found["value"][order][(found["status"] == "finished")[order]]]
 
     def curve(self, run: str, metric: str) -> pd.Series | None:
         """One run's curve, values by step; None where it has none."""
-        found = self._curves.get((run, metric))
-        return None if found is None else found.set_index("step").value.sort_index()
+        found = self.curve_points(run, metric)
+        return None if found is None else pd.Series(found[1], found[0])
+
+    def curve_points(self, run: str, metric: str) -> tuple[np.ndarray, np.ndarray] | None:
+        """(steps, values) of one run's curve, the steps rising; None where it has none."""
+        found = self._curves.of(run, metric)
+        if found is None:
+            return None
+        steps, values = found["step"], found["value"]
+        if (steps[1:] >= steps[:-1]).all():
+            return steps, values
+        order = np.argsort(steps, kind="stable")
+        return steps[order], values[order]
 
     def probe(self, run: str, quantity: str) -> pd.Series | None:
         """What one run has of a probe over its blocks, values by k; None where nothing. A run that diverged has what came before."""
-        found = self._probes.get((run, quantity))
-        return None if found is None else found.dropna(subset=["k"]).groupby("k").value.mean().sort_index()
+        found = self._probes.of(run, quantity)
+        if found is None:
+            return None
+        places, values = means(found["k"], found["value"])
+        return pd.Series(values, places.astype(int))
 
     def of(self, paper: Paper, operand: str | Operand, metric: str) -> Sample:
         """The sample that an operand of a claim names."""
@@ -101,7 +144,7 @@ class Measured:
         label = label_of(paper, operand.arm)
         if operand.take == "best":
             point, arm = max(points, key=lambda p: (s := self.sample(p[1], metric, label)).sign * s.mean)
-            return self.sample(arm, metric, f"{label} at {_point_words(point)}")
+            return self.sample(arm, metric, f"{label} at {point_words(point)}")
         if operand.take in ("best_lr", "stable_lr"):
             return self._rates(points, metric, operand.take, label)
         if len(points) != 1:
@@ -114,7 +157,7 @@ class Measured:
         if len(points) == 1:
             return points[0][1], ""
         point, arm_id = max(points, key=lambda p: (s := self.sample(p[1], metric, arm)).sign * s.mean)
-        return arm_id, _point_words(point)
+        return arm_id, point_words(point)
 
     def _points(self, paper: Paper, operand: Operand) -> list[tuple[dict[str, Any], str]]:
         points = self.points.get((paper.key, operand.arm))
@@ -122,7 +165,7 @@ class Measured:
             raise NotRun("its runs were not selected")
         chosen = [(p, arm) for p, arm in points if all(p.get(key) == value for key, value in operand.at.items())]
         if not chosen:
-            raise NotRun(f"this tier's sweep {operand.arm} has no point at {_point_words(operand.at)}")
+            raise NotRun(f"this tier's sweep {operand.arm} has no point at {point_words(operand.at)}")
         return chosen
 
     def _rates(self, points: list, metric: str, take: str, label: str) -> Sample:
@@ -155,17 +198,17 @@ class Measured:
         (_, arm), *_ = self._points(paper, operand)
         rows = self.status(arm)
         ended = rows[rows.status == "finished"]
-        tables, column = (self._curves, "step") if along == "step" else (self._probes, along)
-        found = {int(seed): tables.get((run, quantity)) for run, seed in zip(ended.run, ended.seed, strict=True)}
+        blocks, column = (self._curves, "step") if along == "step" else (self._probes, along)
+        found = {int(seed): blocks.of(run, quantity) for run, seed in zip(ended.run, ended.seed, strict=True)}
         if not found or any(part is None for part in found.values()):
             raise NotRun(
                 f"{label_of(paper, operand.arm)} has no {quantity.replace('_', ' ')}: "
                 + ("every seed diverged" if not found else "nothing there can be measured")
             )
-        parts = {seed: part.dropna(subset=[column]).groupby(column).value.mean() for seed, part in found.items()}
-        x = sorted(set.intersection(*(set(p.index) for p in parts.values())))
-        values = tuple(tuple(float(p[i]) for i in x) for p in parts.values())
-        return Series(label_of(paper, operand.arm), tuple(map(float, x)), values, tuple(parts), "")
+        parts = [dict(zip(*(axis.tolist() for axis in means(part[column], part["value"])), strict=True)) for part in found.values()]
+        x = sorted(set.intersection(*map(set, parts)))
+        values = tuple(tuple(part[i] for i in x) for part in parts)
+        return Series(label_of(paper, operand.arm), tuple(map(float, x)), values, tuple(found), "")
 
 
 def metric_of(task: str, metric: str) -> Metric:
@@ -197,7 +240,8 @@ def label_of(paper: Paper, arm: str) -> str:
     return arm.removeprefix("signal_").replace("_", " ")
 
 
-def _point_words(point: dict[str, Any]) -> str:
+def point_words(point: dict[str, Any]) -> str:
+    """A sweep's point in words: learning rate 0.2, batch size 64."""
     names = {"lr": "learning rate", "batch_size": "batch size"}
     return ", ".join(f"{names.get(key, key.replace('params.', '').replace('_', ' '))} {_value(value)}" for key, value in point.items())
 

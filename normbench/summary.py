@@ -3,12 +3,18 @@
 import csv
 from pathlib import Path
 
+from normbench.errors import InputError
+
 VERDICTS = ("supported", "contradicted", "inconclusive", "answered", "not run")
 
 
 def read_claims(path: Path) -> list[dict[str, str]]:
-    with open(path, encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+    """The rows of claims.csv."""
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
+    except OSError as error:
+        raise InputError(f"{path}: is missing or broken ({error}); `snakemake all` writes it again") from error
 
 
 def counts(rows: list[dict[str, str]]) -> dict[str, dict[str, int]]:

@@ -17,6 +17,8 @@ from normbench.papers import Paper, Row, Table, reached, read_paper, reported_nu
 from normbench.plan import guest_arm_name
 from normbench.shaped import Shaped
 from normbench.stats import mean_of
+from normbench.summary import read_claims
+from normbench.typeset import latex, markdown
 
 
 @dataclass(frozen=True)
@@ -46,34 +48,39 @@ def main() -> int:
     parser.add_argument("--root", type=Path, required=True)
     args = parser.parse_args()
     try:
-        measured = Measured.read(args.root)
+        measured, claims = Measured.read(args.root), read_claims(args.root / "claims.csv")
         for key in measured.plan["papers"]:
             for table in read_paper(key).tables:
-                write_table(read_paper(key), table, measured, args.root / "tables" / key)
+                write_table(read_paper(key), table, measured, args.root / "tables" / key, verdicts_of(key, claims))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def write_table(paper: Paper, table: Table, measured: Measured, folder: Path) -> None:
-    """The three files of one table."""
-    shaped = shaped_table(paper, table, measured)
+def verdicts_of(paper: str, claims: list[dict[str, str]]) -> dict[str, str]:
+    """claim -> verdict, of one paper's rows of claims.csv."""
+    return {row["claim"]: row["verdict"] for row in claims if row["paper"] == paper}
+
+
+def write_table(paper: Paper, table: Table, measured: Measured, folder: Path, verdicts: dict[str, str] | None = None) -> None:
+    """The three files of one table. verdicts: of the paper's claims, which Markdown and LaTeX mark the cells with."""
+    shaped = shaped_table(paper, table, measured, verdicts)
     with whole_file(folder / f"{table.id}.csv", "w") as file:
         writer = csv.DictWriter(file, [f.name for f in fields(Cell)], lineterminator="\n")
         writer.writeheader()
         writer.writerows({key: _plain(value) for key, value in asdict(c).items()} for c in shaped.cells.values())
-    for suffix, text in (("md", shaped.markdown()), ("tex", shaped.latex())):
+    for suffix, text in (("md", markdown(shaped)), ("tex", latex(shaped))):
         with whole_file(folder / f"{table.id}.{suffix}", "w") as file:
             file.write(text)
 
 
-def shaped_table(paper: Paper, table: Table, measured: Measured) -> Shaped:
+def shaped_table(paper: Paper, table: Table, measured: Measured, verdicts: dict[str, str] | None = None) -> Shaped:
     """The table with its guests' rows and all of its cells."""
     rows = {**table.rows, **guest_rows(paper, table, measured)}
     cells = {(name, column): cell(paper, table, name, row, column, measured) for name, row in rows.items() for column in table.columns}
     _check_engines(f"papers/{paper.key}.yaml: tables.{table.id}", [c.arm for c in cells.values() if c.arm], measured)
-    return Shaped(paper, table, rows, cells, measured)
+    return Shaped(paper, table, rows, cells, measured, verdicts or {})
 
 
 def _check_engines(place: str, arms: list[str], measured: Measured) -> None:

@@ -86,7 +86,7 @@ def _run(arm: str, spec: ArmSpec, seed: int, tier: str, runs: list, curves: list
     units = read_task(spec.task).metrics
     rows = [{"metric": name, "value": value, "unit": units[name].unit} for name, value in metrics.items()]
     runs += [{**shared, **row} for row in rows or [{"metric": "status", "value": float("nan"), "unit": ""}]]
-    for step in STEPS if metrics else ():
+    for step in STEPS if metrics and "train_loss" in units else ():
         curves.append((run, step, "train_loss", 2.3 * np.exp(-step / (30 + 20 * rng.random()))))
         curves.append((run, step, "test_top1", top1 * (1 - np.exp(-step / 30))))
         curves.append((run, step, "weight_norm", 20 + step * rng.random() / 50))

@@ -16,6 +16,7 @@ rule claims:
 rule tables:
     input:
         line.path("runs.parquet"),
+        line.path("claims.csv"),
         line.path("plan.json"),
         "papers/reported.csv",
         [f"papers/{key}.yaml" for key in line.plan.papers],

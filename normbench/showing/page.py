@@ -3,46 +3,98 @@
 from pathlib import Path
 from typing import Any
 
+from normbench.coverage import missing
 from normbench.line import read_content
 from normbench.measured import Measured
 from normbench.papers import Claim, Paper, Table, paper_keys, reached, read_paper
 from normbench.prediction import read_prediction
 from normbench.prediction_score import NAMES, score
-from normbench.shaped import Shaped, measured_text, published_text
+from normbench.ranking import comparison
+from normbench.shaped import Shaped
 from normbench.showing.embedded import inline_svg
+from normbench.showing.ledger import claim_arms, entry, facets
+from normbench.showing.packed import pack, pack_json, plotting_library
+from normbench.showing.run_data import arms_shown, run_data
 from normbench.showing.style import VERDICTS
 from normbench.summary import counts
-from normbench.tables import shaped_table
+from normbench.tables import shaped_table, verdicts_of
 from normbench.tiers import read_tier
 
-Figures = dict[tuple[str, str, str], list[dict[str, str]]]  # (paper, kind, of) -> figures
+Figures = dict[tuple[str, str, str], list[dict[str, Any]]]  # (paper, kind, of) -> figures
+SECTIONS = [
+    ("ledger", "Claims and questions"),
+    ("tables", "Tables"),
+    ("figures", "Figures"),
+    ("methods", "Methods over tasks"),
+    ("questions", "Reviewers' questions"),
+    ("prediction", "Do untrained networks tell?"),
+    ("coverage", "What has not run"),
+    ("reading", "How to read a verdict"),
+    ("data", "Data"),
+    ("versions", "Versions"),
+    ("cost", "Cost"),
+]
 
 
 def content(root: Path, measured: Measured, claims: list[dict[str, str]]) -> dict[str, Any]:
     """All that stands on the page but provenance and cost."""
-    figures = read_figures(root / "figures")
-    papers = [_paper(read_paper(key), [r for r in claims if r["paper"] == key], measured, figures) for key in measured.plan["papers"]]
+    figures, drawings = read_figures(root / "figures")
+    papers = {key: read_paper(key) for key in measured.plan["papers"]}
+    behind = [claim_arms(papers[row["paper"]], _claim_of(papers, row), measured) for row in claims if row["verdict"] != "not run"]
+    arms = arms_shown(measured, [one["arm"] for found in behind for one in found])
+    index = {arm: i for i, arm in enumerate(arms)}
+    runs = run_data(measured, arms)
+    entries = [_entry(papers, row, measured, index, figures) for row in claims]
     found = counts(claims)
+    prediction = _prediction(root / "prediction.csv", figures)
     return {
         "tier": read_tier(measured.tier),
         "seeds": measured.plan["seeds"],
+        "sections": [(id_, title) for id_, title in SECTIONS if id_ != "prediction" or prediction],
         "verdicts": [(name, *mark) for name, mark in VERDICTS.items()],
-        "counts": [(paper, found.get(paper["key"], dict.fromkeys(VERDICTS, 0))) for paper in papers],
-        "papers": papers,
+        "counts": [(paper, found.get(paper.key, dict.fromkeys(VERDICTS, 0))) for paper in papers.values()],
+        "entries": entries,
+        "facets": facets(entries),
+        "papers": [_paper(paper, [r for r in claims if r["paper"] == key], measured, figures) for key, paper in papers.items()],
         "absent": [key for key in paper_keys() if key not in measured.plan["papers"]],
         "guests": measured.plan["guests"],
-        "prediction": _prediction(root / "prediction.csv", figures),
+        "prediction": prediction,
+        "comparison": comparison(measured),
+        "coverage": missing(papers, claims, measured.tier),
+        "curve_seeds": runs["seeds"],
+        "packed": {"drawings": pack_json(drawings), "runs": pack_json(runs), "library": pack(plotting_library())},
     }
 
 
-def read_figures(folder: Path) -> Figures:
-    """The figures of figures.json, each with its picture ready for the page."""
+def read_figures(folder: Path) -> tuple[Figures, list[str]]:
+    """(the figures of figures.json, their pictures ready for the page in the order of their numbers)."""
     found: Figures = {}
-    for i, entry in enumerate(read_content(folder / "figures.json")):
-        svg = inline_svg(folder / entry["paper"] / f"{entry['name']}.svg", f"f{i}", f"{entry['title']}. {entry['says']}")
-        of = "" if entry["kind"] == "ledger" else entry["of"]
-        found.setdefault((entry["paper"], entry["kind"], of), []).append({**entry, "svg": svg})
-    return found
+    drawings = []
+    for i, one in enumerate(read_content(folder / "figures.json")):
+        label = f"{one['title']}. {one['says']}"
+        svg = inline_svg(folder / one["paper"] / f"{one['name']}.svg", f"f{i}", label)
+        of = "" if one["kind"] == "ledger" else one["of"]
+        style = svg.partition('style="')[2].partition('"')[0]
+        found.setdefault((one["paper"], one["kind"], of), []).append({**one, "number": i, "label": label, "style": style})
+        drawings.append(svg)
+    return found, drawings
+
+
+def _claim_of(papers: dict[str, Paper], row: dict[str, str]) -> Claim:
+    return next(claim for claim in papers[row["paper"]].claims if claim.id == row["claim"])
+
+
+def _entry(papers: dict[str, Paper], row: dict[str, str], measured: Measured, index: dict[str, int], figures: Figures) -> dict[str, Any]:
+    """A ledger's entry with the claim's figures."""
+    paper, claim = papers[row["paper"]], _claim_of(papers, row)
+    own = [one for (key, kind, of), found in figures.items() for one in found if (key, kind) == (paper.key, "claim") and _is_of(of, claim)]
+    return {
+        **entry(paper, claim, row, measured, index),
+        "title": paper.title,
+        "arxiv": paper.arxiv,
+        "reviews": paper.reviews,
+        "figures": own,
+    }
 
 
 def _prediction(path: Path, figures: Figures) -> dict[str, Any] | None:
@@ -53,7 +105,6 @@ def _prediction(path: Path, figures: Figures) -> dict[str, Any] | None:
 
 
 def _paper(paper: Paper, rows: list[dict[str, str]], measured: Measured, figures: Figures) -> dict[str, Any]:
-    claims = {claim.id: claim for claim in paper.claims}
     sweeps = [one for arm in paper.arms for one in figures.get((paper.key, "sweep", arm), [])]
     return {
         "key": paper.key,
@@ -61,19 +112,12 @@ def _paper(paper: Paper, rows: list[dict[str, str]], measured: Measured, figures
         "venue": paper.venue,
         "arxiv": paper.arxiv,
         "reviews": paper.reviews,
-        "ledger": figures.get((paper.key, "ledger", ""), []),
-        "claims": [_claim(paper, claims[row["claim"]], row, figures) for row in rows],
         "missing": _missing(rows),
-        "tables": [_table(paper, table, measured, figures) for table in paper.tables],
+        "ledger": figures.get((paper.key, "ledger", ""), []),
+        "tables": [_table(paper, table, measured, figures, rows) for table in paper.tables],
         "figures": [one for (key, kind, _), found in figures.items() for one in found if (key, kind) == (paper.key, "figure")],
         "sweeps": sweeps,
     }
-
-
-def _claim(paper: Paper, claim: Claim, row: dict[str, str], figures: Figures) -> dict[str, Any]:
-    """A row of claims.csv as it is, with the margin's reason and the claim's figures."""
-    own = [one for (key, kind, of), found in figures.items() for one in found if (key, kind) == (paper.key, "claim") and _is_of(of, claim)]
-    return {**row, "letter": VERDICTS[row["verdict"]][0], "reason": claim.reason, "figures": own}
 
 
 def _is_of(of: str, claim: Claim) -> bool:
@@ -91,17 +135,16 @@ def _missing(rows: list[dict[str, str]]) -> list[tuple[str, list[str]]]:
     return list(reasons.items())
 
 
-def _table(paper: Paper, table: Table, measured: Measured, figures: Figures) -> dict[str, Any]:
-    shaped = shaped_table(paper, table, measured)
-    marks, notes = shaped.notes()
+def _table(paper: Paper, table: Table, measured: Measured, figures: Figures, claims: list[dict[str, str]]) -> dict[str, Any]:
+    shaped = shaped_table(paper, table, measured, verdicts_of(paper.key, claims))
+    marks = shaped.notes()[0]
     return {
         "id": table.id,
         "title": table.title,
         "columns": [column.title for column in table.columns.values()],
         "rows": [(row.title, marks.get(name, []), _cells(shaped, name)) for name, row in shaped.rows.items()],
-        "notes": list(notes.items()),
+        "notes": shaped.footnotes(),
         "caption": shaped.caption(),
-        "sources": sorted({(c.published_source, c.published_kind) for c in shaped.cells.values() if c.published}),
         "needs": "" if reached(table.start, measured.tier) else table.start,
         "arms": _arm_notes(paper, table),
         "figures": figures.get((paper.key, "table", table.id), []),
@@ -110,11 +153,14 @@ def _table(paper: Paper, table: Table, measured: Measured, figures: Figures) -> 
     }
 
 
-def _cells(shaped: Shaped, row: str) -> list[dict[str, str]]:
-    """Published and measured, column by column; a cell without anything measured says why, in `quiet`."""
-    cells = [shaped.cells[row, column] for column in shaped.table.columns]
-    texts = [(published_text(c), c.published_kind, c.published_source, measured_text(c), c.measured is None) for c in cells]
-    return [dict(zip(("published", "kind", "source", "measured", "quiet"), text, strict=True)) for text in texts]
+def _cells(shaped: Shaped, row: str) -> list[dict[str, Any]]:
+    """Published and measured with their marks, column by column; a cell without anything measured says why, in `quiet`."""
+    found = []
+    for column in shaped.table.columns:
+        (published, source), (measured, marks) = shaped.published((row, column)), shaped.measured_here((row, column))
+        quiet = shaped.cells[row, column].measured is None
+        found.append({"published": published, "source": source, "measured": measured, "marks": marks, "quiet": quiet})
+    return found
 
 
 def _arm_notes(paper: Paper, table: Table) -> list[tuple[str, str]]:

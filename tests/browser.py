@@ -1,0 +1,162 @@
+"""A real Chromium without a window, spoken to over a pipe in its own protocol (Chrome DevTools): no driver, no port, no network.
+
+Debian's package is installed where it is missing and this user may; where it cannot be had, the reason is an error of its own.
+"""
+
+import base64
+import itertools
+import json
+import os
+import shutil
+import subprocess
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+INSTALL = "apt-get install -y --no-install-recommends chromium fonts-dejavu-core"
+PATIENCE = 60.0  # seconds for one answer, on a busy machine
+OPTIONS = (
+    "--headless=new",
+    "--remote-debugging-pipe",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-extensions",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--no-first-run",
+    "--host-resolver-rules=MAP * ~NOTFOUND",
+)
+KEYS = {"Tab": 9, "Enter": 13, " ": 32, "ArrowDown": 40, "ArrowUp": 38}
+
+
+class Unavailable(RuntimeError):
+    """Why there is no browser here, in words."""
+
+
+def program() -> str:
+    """The browser's path, installed first where that is possible."""
+    if not _found() and os.geteuid() == 0 and shutil.which("apt-get"):
+        quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        for command in ("apt-get update", INSTALL.replace("install", "-o DPkg::Lock::Timeout=300 install", 1)):
+            done = subprocess.run(command.split(), env=quiet, capture_output=True, text=True)
+        if done.returncode:
+            raise Unavailable(f"chromium is not installed, and `{INSTALL}` failed: {done.stderr.strip().splitlines()[-1]}")
+    if not _found():
+        raise Unavailable(f"chromium is not installed, which the page is tested in; as root: {INSTALL}")
+    return _found()
+
+
+def _found() -> str | None:
+    return next((path for name in NAMES if (path := shutil.which(name))), None)
+
+
+class Browser:
+    """One page. errors: what its console complained about; requests: every address that it asked for."""
+
+    def __init__(self, process: subprocess.Popen, read: int, write: int):
+        self._process, self._read, self._write = process, read, write
+        self._buffer, self._numbers, self._session = b"", itertools.count(1), None
+        self.errors: list[str] = []
+        self.requests: list[str] = []
+        self.loaded = False
+        target = self._send("Target.createTarget", url="about:blank")["targetId"]
+        self._session = self._send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        for domain in ("Page", "Runtime", "Network", "Log"):
+            self._send(f"{domain}.enable")
+
+    def open(self, address: str) -> float:
+        """Seconds until the page's load event."""
+        self.loaded, began = False, time.perf_counter()
+        self._send("Page.navigate", url=address)
+        while not self.loaded:
+            self._next()
+        return time.perf_counter() - began
+
+    def size(self, width: int, height: int) -> None:
+        self._send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
+
+    def dark(self, on: bool) -> None:
+        self._send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark" if on else "light"}])
+
+    def do(self, script: str) -> Any:
+        """The value of a JavaScript expression, promises awaited."""
+        found = self._send("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True, userGesture=True)
+        assert "exceptionDetails" not in found, found["exceptionDetails"]
+        return found["result"].get("value")
+
+    def until(self, script: str) -> None:
+        """Waits for an expression to become true."""
+        end = time.monotonic() + PATIENCE
+        while not self.do(script):
+            assert time.monotonic() < end, f"never came true: {script}"
+            time.sleep(0.05)
+
+    def press(self, key: str) -> None:
+        """A key, as a hand presses it."""
+        text = {"Enter": "\r", " ": " "}.get(key)
+        for kind in ("keyDown", "keyUp"):
+            more = {"text": text} if text and kind == "keyDown" else {}
+            self._send("Input.dispatchKeyEvent", type=kind, key=key, code=key.strip() or "Space", windowsVirtualKeyCode=KEYS[key], **more)
+
+    def picture(self, path: Path) -> Path:
+        path.write_bytes(base64.b64decode(self._send("Page.captureScreenshot", format="png")["data"]))
+        return path
+
+    def printed(self, path: Path) -> Path:
+        """The page as a PDF of A4 sheets."""
+        found = self._send("Page.printToPDF", paperWidth=8.27, paperHeight=11.69, printBackground=False)
+        path.write_bytes(base64.b64decode(found["data"]))
+        return path
+
+    def _send(self, method: str, **params: Any) -> dict[str, Any]:
+        number = next(self._numbers)
+        message = {"id": number, "method": method, "params": params} | ({"sessionId": self._session} if self._session else {})
+        os.write(self._write, json.dumps(message).encode() + b"\0")
+        while True:
+            answer = self._next()
+            if answer.get("id") == number:
+                assert "error" not in answer, answer["error"]
+                return answer["result"]
+
+    def _next(self) -> dict[str, Any]:
+        """The next message, noted where it is an event."""
+        while b"\0" not in self._buffer:
+            part = os.read(self._read, 1 << 20)
+            assert part, "the browser is gone"
+            self._buffer += part
+        text, _, self._buffer = self._buffer.partition(b"\0")
+        message = json.loads(text)
+        method, params = message.get("method"), message.get("params", {})
+        if method == "Page.loadEventFired":
+            self.loaded = True
+        elif method == "Network.requestWillBeSent":
+            self.requests.append(params["request"]["url"])
+        elif method == "Runtime.exceptionThrown":
+            self.errors.append(str(params["exceptionDetails"].get("exception", params["exceptionDetails"])))
+        elif method == "Log.entryAdded" and params["entry"]["level"] in ("error", "warning"):
+            self.errors.append(params["entry"]["text"])
+        elif method == "Runtime.consoleAPICalled" and params["type"] in ("error", "warning", "assert"):
+            self.errors.append(" ".join(str(a.get("value", a.get("description"))) for a in params["args"]))
+        return message
+
+
+@contextmanager
+def browser(profile: Path):
+    """A Browser whose files are in `profile`, gone afterwards."""
+    (their_in, our_out), (our_in, their_out) = os.pipe(), os.pipe()
+    wiring = f'exec "$@" 3<&{their_in} 4>&{their_out}'
+    command = ["sh", "-c", wiring, "sh", program(), *OPTIONS, f"--user-data-dir={profile}"]
+    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(command, pass_fds=(their_in, their_out), env={**os.environ, "HOME": str(profile)}, **quiet)
+    os.close(their_in)
+    os.close(their_out)
+    try:
+        yield Browser(process, our_in, our_out)
+    finally:
+        process.terminate()
+        process.wait(20)
+        os.close(our_in)
+        os.close(our_out)
