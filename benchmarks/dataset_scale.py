@@ -26,7 +26,7 @@ from normbench.spec import canonical
 from normbench.tasks import read_task
 
 TIER = "laptop"
-SEEDED = 0
+SEED = 0
 CURVES = ("train_loss", "headline", "weight_norm")
 PROBED = ("variance_init", "variance", "gradient_norm")
 BLOCKS = 8  # of a network that probes look at
@@ -41,8 +41,8 @@ class Words:
         self.known: dict[str, int] = {}
         self.codes: list[np.ndarray] = []
 
-    def add(self, words: list[str], times: int) -> None:
-        """Each of the words, in turn, `times` times."""
+    def add(self, words: list[str], times: int | np.ndarray) -> None:
+        """Each of the words, in turn, `times` times, or as often as its place in an array says."""
         codes = [self.known.setdefault(word, len(self.known)) for word in words]
         self.codes.append(np.repeat(np.array(codes, dtype=np.int32), times))
 
@@ -55,20 +55,23 @@ def make(root: Path, plan: Plan, runs: int, points: int) -> int:
     root.mkdir(parents=True)
     (root / "plan.json").write_text(plan_text(plan, plan.selected, []), encoding="utf-8")
     write_json(root / "figures" / "figures.json", [])
-    seeds, rng = -(-runs // len(plan.arms)), np.random.default_rng(SEEDED)
+    seeds, rng = -(-runs // len(plan.arms)), np.random.default_rng(SEED)
     texts, numbers, curves, probes = {}, {}, {}, {}
     for arm, spec in plan.arms.items():
         names = [f"{arm}-s{seed}" for seed in range(seeds)]
         task = read_task(spec.task)
-        level, lost = rng.uniform(30, 90), rng.random(seeds) < 0.02
+        level, lost = rng.uniform(30, 90), np.arange(seeds) % 50 == 7
         metrics = [name for name in task.metrics if name != "status"]
         values = level + rng.normal(0, 2, (seeds, len(metrics)))
         for i, name in enumerate(metrics):
             told = task.metrics[name]
             if (told.high is not None and told.high <= 1) or told.unit != "%":
                 values[:, i] = np.abs(values[:, i]) / 100
-        values[lost] = np.nan
-        each = len(metrics)
+        values[lost, 0] = np.nan  # a diverged run has one row, and no metric in it
+        there = np.ones(values.shape, bool)
+        there[lost, 1:] = False
+        times = there.sum(axis=1)
+        told = [name for gone in lost for name in (["status"] if gone else metrics)]
         words = {
             "run": names,
             "task": [spec.task],
@@ -86,14 +89,15 @@ def make(root: Path, plan: Plan, runs: int, points: int) -> int:
             "engine": ["torch 2.14.1"],
         }
         for key, column in words.items():
-            texts.setdefault(key, Words()).add(column, seeds * each // len(column))
-        for key, column in {"metric": metrics, "unit": [task.metrics[m].unit for m in metrics]}.items():
-            texts.setdefault(key, Words()).add(column * seeds, 1)
-        texts.setdefault("status", Words()).add(["diverged" if one else "finished" for one in lost], each)
+            texts.setdefault(key, Words()).add(column, times if len(column) > 1 else int(times.sum()))
+        units = {name: task.metrics[name].unit for name in metrics}
+        for key, column in {"metric": told, "unit": [units.get(name, "") for name in told]}.items():
+            texts.setdefault(key, Words()).add(column, 1)
+        texts.setdefault("status", Words()).add(["diverged" if gone else "finished" for gone in lost], times)
         shared = {"seed": np.arange(seeds), "n_parameters": np.full(seeds, 1000), "seconds": rng.uniform(1, 2, seeds)}
         for key, column in {**shared, "peak_memory_bytes": np.full(seeds, 2**28)}.items():
-            numbers.setdefault(key, []).append(np.repeat(column, each))
-        numbers.setdefault("value", []).append(values.ravel())
+            numbers.setdefault(key, []).append(np.repeat(column, times))
+        numbers.setdefault("value", []).append(values[there])
         _curves(curves, names, task.headline, points, rng)
         _probes(probes, names, rng)
     table = {key: column.array() for key, column in texts.items()} | {key: np.concatenate(parts) for key, parts in numbers.items()}

@@ -1,9 +1,10 @@
 """Methods compared over tasks: who beats whom where both did the same, and how sure the seeds make the order.
 
-A contest is a dataset, a network and a recipe, the same to the last setting, in which three or more methods stand. A method's
-score there is the share of the others whose mean it beats (a tie counts half); a task's is the mean over its contests, and the
-whole the mean over tasks. Intervals come from drawing each mean from its Student distribution over seeds: they say what other
-seeds would have given, not what other tasks would.
+A contest is a dataset, a network and a recipe, the same to the last setting, in which three or more methods stand, and whose
+metric says what was learned. A method's score there is the share of the others whose mean it beats (a tie counts half); a task's
+is the mean over its contests, and the whole the mean over tasks. Every mean is drawn again and again from its Student
+distribution over seeds: scores are means over the draws and intervals their quantiles, so they say what other seeds would have
+given, not what other tasks would.
 """
 
 from collections import defaultdict
@@ -54,7 +55,7 @@ def contests(measured: Measured) -> list[Contest]:
     groups: dict[str, list[tuple[str, dict[str, Any]]]] = {}
     for arm, entry in measured.plan["arms"].items():
         spec = entry["spec"]
-        if read_task(spec["task"]).metrics[read_task(spec["task"]).headline].direction != "none":
+        if read_task(spec["task"]).metrics[read_task(spec["task"]).headline].guess is not None:
             groups.setdefault(canonical([spec[key] for key in ("task", "dataset", "model", "recipe")]), []).append((arm, spec))
     found = []
     for group in groups.values():
@@ -97,20 +98,19 @@ def standings(found: list[Contest]) -> list[Standing]:
         return []
     tasks = sorted({contest.task for contest in found})
     rng, place = np.random.default_rng(0), {method: i for i, method in enumerate(methods)}
-    scores, draws = (np.zeros((len(tasks), len(methods), n)) for n in (1, DRAWS))
-    counts = np.zeros((len(tasks), len(methods), 1))
+    draws, counts = np.zeros((len(tasks), len(methods), DRAWS)), np.zeros((len(tasks), len(methods), 1))
     for contest in found:
         at, names = tasks.index(contest.task), [place[method] for method in contest.values]
-        scores[at, names] += _shares(np.array([[np.mean(v)] for v in contest.values.values()]))
         draws[at, names] += _shares(np.array([_drawn(v, rng) for v in contest.values.values()]))
         counts[at, names] += 1
     with np.errstate(invalid="ignore"):
-        by_task, drawn = scores / counts, draws / counts
-    whole, wholes = np.nanmean(by_task, axis=0)[:, 0], np.nanmean(drawn, axis=0)
+        drawn = draws / counts
+    by_task, wholes = drawn.mean(axis=2), np.nanmean(drawn, axis=0)
+    whole = wholes.mean(axis=1)
     ranks = np.quantile(rankdata(-wholes, axis=0), QUANTILES, axis=1, method="nearest")
     result = []
     for i, method in enumerate(methods):
-        mine = {task: (float(by_task[t, i, 0]), int(counts[t, i, 0])) for t, task in enumerate(tasks) if counts[t, i, 0]}
+        mine = {task: (float(by_task[t, i]), int(counts[t, i, 0])) for t, task in enumerate(tasks) if counts[t, i, 0]}
         low, high = (float(q) for q in np.quantile(wholes[i], QUANTILES))
         rank = float(rankdata(-whole)[i])
         result.append(Standing(method, float(whole[i]), low, high, rank, int(ranks[0, i]), int(np.ceil(ranks[1, i])), mine))

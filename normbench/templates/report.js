@@ -15,7 +15,7 @@ const kept = (name, make) => (once[name] ??= make());
 const runs = () => kept("runs", async () => JSON.parse(await unpacked("runs")));
 const library = () => kept("library", async () => {
   const script = document.createElement("script");
-  script.textContent = await unpacked("library");
+  script.textContent = "(() => {" + (await unpacked("library")) + "})()"; // its names are its own
   document.head.append(script);
   return window.vegaEmbed;
 });
@@ -105,7 +105,8 @@ async function chart(place, arms, metric, lit) {
   const embed = await library(), data = rows(arms, metric), labels = arms.map(([label]) => label);
   const log = arms.some(([, arm]) => arm.curves.some((c) => c.metric === metric && c.log)), words = metric.replaceAll("_", " ");
   const axis = { labelColor: color("--ink"), titleColor: color("--ink"), gridColor: color("--rule"), domainColor: color("--muted"), tickColor: color("--muted") };
-  const wide = Math.max(260, Math.min(640, place.clientWidth - (labels.length > 1 ? 260 : 90)));
+  const beside = labels.length > 1 && innerWidth > 700;
+  const wide = Math.max(200, Math.min(640, place.clientWidth - (beside ? 260 : 90)));
   const strong = lit ? `datum.run === ${JSON.stringify(lit)}` : "true";
   await embed(place, {
     data: { values: data }, width: wide, height: 230, background: null, description: words + " over the steps, a line for each run",
@@ -113,8 +114,8 @@ async function chart(place, arms, metric, lit) {
     encoding: {
       x: { field: "step", type: "quantitative", title: "step" },
       y: { field: "value", type: "quantitative", title: words, scale: { type: log ? "log" : "linear", zero: false } },
-      color: { field: "arm", type: "nominal", sort: labels, legend: labels.length > 1 && labels.length <= 16 ? { title: null, labelLimit: 240 } : null,
-        scale: { domain: labels, range: ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6bb1", "#7f7f7f"] } },
+      color: { field: "arm", type: "nominal", sort: labels, legend: labels.length > 1 && labels.length <= 16 ? { title: null, labelLimit: 240, orient: beside ? "right" : "bottom", columns: 1 } : null,
+        scale: { domain: labels, range: [color("--blue"), "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6bb1", "#7f7f7f"] } },
       detail: { field: "run" },
       opacity: { condition: { test: strong, value: 0.95 }, value: 0.12 },
       tooltip: [{ field: "arm" }, { field: "seed" }, { field: "step" }, { field: "value", type: "quantitative", format: ".4g", title: words }],
@@ -184,7 +185,13 @@ function runList(arms, light) {
   return fold;
 }
 const redraws = [];
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => redraws.forEach((one) => one()));
+const again = () => redraws.forEach((one) => one());
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", again);
+let waiting = 0, width = innerWidth;
+addEventListener("resize", () => {
+  clearTimeout(waiting);
+  if (innerWidth !== width) waiting = setTimeout(() => { width = innerWidth; again(); }, 200);
+});
 
 // Hands
 for (const claim of claims) {
