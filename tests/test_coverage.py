@@ -31,10 +31,8 @@ def test_a_claim_above_the_tier_costs_what_its_arms_take_there():
         assert mine[claim.id].runs == sum(len(plan.seeds(arm)) for arm in arms)
         assert mine[claim.id].hours == pytest.approx(sum(plan.seconds(arm) for arm in arms) / 3600)
     (whole,) = [one for one in together if one.tier == "laptop"]
-    assert (
-        whole.claims == len(claims)
-        and max(one.hours for one in mine.values()) <= whole.hours <= sum(one.hours for one in mine.values()) + 1e-9
-    )
+    hours = [one.hours for one in mine.values()]
+    assert whole.claims == len(claims) and max(hours) <= whole.hours  # tables that need the tier are in it too
 
 
 def test_what_no_tier_would_help_has_no_cost():

@@ -25,8 +25,8 @@ def root(tmp_path_factory) -> Path:
     """A tier with one paper and the first of its figures, its page beside them."""
     folder = make_build(tmp_path_factory.mktemp("build"), "quick", (KEY,))
     measured, claims, entries = Measured.read(folder), read_claims(folder / "claims.csv"), []
-    drawn = figures.paper_figures(read_paper(KEY), claims, measured, folder / "pictures")
-    for one, _ in zip(drawn, range(2), strict=False):
+    draws = list(figures.paper_figures(read_paper(KEY), claims, measured, folder / "pictures"))
+    for one in [drawn for draw in draws[:2] for drawn in draw()][:2]:
         save(one, folder / "figures" / KEY)
         entries.append({"paper": KEY, "name": one.name, "kind": one.kind, "of": one.of, "title": one.title, "says": one.says})
     write_json(folder / "figures" / "figures.json", entries)

@@ -173,21 +173,21 @@ def test_cells_are_marked_with_the_verdicts_that_read_them_but_not_a_control(tmp
 def test_what_did_not_learn_is_marked(tmp_path):
     rows = {"x": {"arms": {"top1": "a"}}, "y": {"arms": {"top1": "b"}}}
     md, tex = a_typeset(tmp_path, rows, measured({"a": [10.0, 11.0, 19.9], "b": [10.0, 11.0, 20.1]}))  # of ten classes: guessing reaches 10
-    assert "| X | – | 13.6 ± 13.6 (n 3)[†] |" in md and "(n 3)[†]" not in md.partition("| Y")[2].partition("\n")[0]
+    assert "| X | – | 13.6 ± 13.5 (n 3)[†] |" in md and "(n 3)[†]" not in md.partition("| Y")[2].partition("\n")[0]
     assert "[†] Not trained: no seed ended 10 points above guessing." in md and r"\textsuperscript{\textdagger{}}" in tex
 
 
 def test_numbers_of_a_column_have_as_many_decimals_as_their_intervals_deserve(tmp_path):
     rows = {name: {"arms": {"top1": name}} for name in ("a", "b", "c")}
     md, _ = a_typeset(tmp_path, rows, measured({"a": [90.0, 90.01], "b": [80.0, 80.012], "c": [70.0, 74.0]}))
-    assert "| A | – | 90.005 ± 0.064 (n 2) |" in md and "| C | – | 72.000 ± 25.412 (n 2) |" in md
+    assert "| A | – | 90.00 ± 0.06 (n 2) |" in md and "| C | – | 72.00 ± 25.41 (n 2) |" in md
 
 
 def test_latex_has_no_character_that_needs_another_package(tmp_path):
     title = "A & B_c {x} 50% #1 $ ~ ^ \\ < > | ≥ × √ ∞ – … ’"
     _, tex = a_typeset(tmp_path, {"x": {"arms": {"top1": "a"}}}, measured({"a": [70.0, 71.0]}), title=title)
     assert tex.isascii()
-    bare = re.sub(r"\\[a-zA-Z]+\*?|\\.", "", tex.split("\n", 1)[1])
+    bare = re.sub(r"\\[a-zA-Z]+\*?|\\.", "", tex.split("\n", 1)[1].replace(r"\ifdim\width>\linewidth", ""))
     assert bare.count("{") == bare.count("}") and not re.search(r"[_#~^<>|]", bare) and bare.count("$") % 2 == 0
     widths = {line.count(" & ") for line in tex.splitlines() if line.endswith(r" \\") and "multicolumn" not in line}
     assert widths == {2}
