@@ -57,6 +57,7 @@ def main() -> int:
 def write_figures(measured: Measured, claims: list[dict[str, str]], folder: Path, prediction: pd.DataFrame | None = None) -> None:
     """All figures of all papers, and that of prediction.csv, which is of no paper; what another run left in the folder goes."""
     shutil.rmtree(folder, ignore_errors=True)
+    measured.look_through()
     todo = [
         (folder / key, key, draw)
         for key in measured.plan["papers"]

@@ -62,6 +62,10 @@ class Measured:
     def _probes(self) -> Blocks:
         return Blocks(self.probes, ("run", "quantity"), ("k", "depth", "value"))
 
+    def look_through(self) -> None:
+        """Find where curves and probes stand now, not when one is asked for: before a process forks, so that its forks need not."""
+        _ = self._curves, self._probes
+
     @property
     def tier(self) -> str:
         return self.plan["tier"]

@@ -169,6 +169,6 @@ def not_run(says: str, n: int = 0, **numbers) -> Outcome:
 def _check_seeds(place: str, seeds: tuple[int, ...]) -> None:
     if not seeds:
         raise InputError(f"{place}: it has no seeds; it needs at least one")
-    twice = sorted({s for s in seeds if seeds.count(s) > 1})
-    if twice:
+    if len(set(seeds)) < len(seeds):
+        twice = sorted({s for s in seeds if seeds.count(s) > 1})
         raise InputError(f"{place}: seed {twice[0]} stands twice; every seed counts once")

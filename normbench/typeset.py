@@ -58,6 +58,7 @@ def latex(shaped: Shaped) -> str:
         r"\centering",
         f"\\caption{{{tex(f'{shaped.table.title}. {shaped.caption()}')}}}",
         f"\\label{{tab:{shaped.paper.key}-{shaped.table.id}}}",
+        r"\par\smallskip",
         r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
         f"\\begin{{tabular}}{{l{'rr' * len(columns)}}}",
         r"\toprule",

@@ -4,6 +4,7 @@ Debian's package is installed where it is missing and this user may; where it ca
 """
 
 import base64
+import fcntl
 import itertools
 import json
 import os
@@ -147,12 +148,13 @@ class Browser:
 def browser(profile: Path):
     """A Browser whose files are in `profile`, gone afterwards."""
     (their_in, our_out), (our_in, their_out) = os.pipe(), os.pipe()
-    wiring = f'exec "$@" 3<&{their_in} 4>&{their_out}'
-    command = ["sh", "-c", wiring, "sh", program(), *OPTIONS, f"--user-data-dir={profile}"]
-    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    process = subprocess.Popen(command, pass_fds=(their_in, their_out), env={**os.environ, "HOME": str(profile)}, **quiet)
-    os.close(their_in)
-    os.close(their_out)
+    theirs = [fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (their_in, their_out)]  # out of the way of 3 and 4, where it listens
+    command = ["bash", "-c", f'exec "$@" 3<&{theirs[0]} 4>&{theirs[1]}', "bash", program(), *OPTIONS, f"--user-data-dir={profile}"]
+    with open(profile / "log", "wb") as log:
+        streams = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
+        process = subprocess.Popen(command, pass_fds=theirs, env={**os.environ, "HOME": str(profile)}, **streams)
+    for end in (their_in, their_out, *theirs):
+        os.close(end)
     try:
         yield Browser(process, our_in, our_out)
     finally:

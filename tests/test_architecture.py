@@ -17,6 +17,7 @@ TORCH_FREE = [
     "budget",
     "cluster",
     "cost",
+    "coverage",
     "errors",
     "files",
     "line",

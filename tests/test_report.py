@@ -1,6 +1,9 @@
 """The page: whole in itself, everything escaped, its numbers those of claims.csv, and what was not run says why."""
 
+import base64
+import gzip
 import html
+import json
 import re
 import sys
 from html.parser import HTMLParser
@@ -13,10 +16,11 @@ from normbench import figures, report
 from normbench.errors import InputError
 from normbench.measured import Measured
 from normbench.papers import read_paper
-from normbench.shaped import measured_text, published_text
+from normbench.schema import ROOT
+from normbench.showing import run_data
 from normbench.showing.embedded import inline_svg
 from normbench.summary import counts, read_claims
-from normbench.tables import shaped_table
+from normbench.tables import shaped_table, verdicts_of
 
 KEY = "rescalenet"
 VOID = {"meta", "br", "hr", "img", "input", "link", "col"}
@@ -79,27 +83,66 @@ def page(text) -> Page:
     return Page(text)
 
 
+def unpacked(text: str, name: str) -> str:
+    found = re.search(rf'<script type="application/gzip" id="packed-{name}">([A-Za-z0-9+/=]*)</script>', text)
+    return gzip.decompress(base64.b64decode(found[1])).decode()
+
+
 def test_the_page_is_well_formed_and_small(text, page):
     assert not page.mistakes and not page.open
-    assert len(text.encode()) < 6_000_000
+    assert len(text.encode()) < 3_000_000
     ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
     assert len(ids) == len(set(ids))
 
 
 def test_nothing_comes_from_elsewhere(text, page):
+    """And nothing could: the policy lets the page ask for nothing but the bytes of pictures that are in it."""
     for tag, attributes in page.elements:
-        assert tag not in ("script", "link", "iframe", "object", "embed", "base")
+        assert tag not in ("link", "iframe", "object", "embed", "base")
         for key in ("src", "href", "xlink:href", "data", "action"):
             assert attributes.get(key, "#").startswith("#"), (tag, attributes)
         assert not [key for key in attributes if key.startswith("on")]
-    assert "@import" not in text and "@font-face" not in text
-    assert all(ref.startswith("#") for ref in re.findall(r"url\(([^)]*)\)", text))
+    drawn = "".join(json.loads(unpacked(text, "drawings")))
+    assert all(ref.startswith(("#", "data:")) for ref in re.findall(r' (?:xlink:)?href="([^"]*)"', drawn))
+    for one in (text, drawn):
+        assert "@import" not in one and "@font-face" not in one
+        assert all(ref.startswith("#") for ref in re.findall(r"url\(([^)]*)\)", one))
+    (policy,) = [a["content"] for a in page.all("meta") if a.get("http-equiv") == "Content-Security-Policy"]
+    allowed = dict(part.split(" ", 1) for part in policy.split("; "))
+    assert allowed["default-src"] == "'none'" and allowed["img-src"] == "data:"
+    assert "http" not in policy and "*" not in policy
+    script = (ROOT / "normbench" / "templates" / "report.js").read_text(encoding="utf-8")
+    assert not re.search(r"fetch\(|XMLHttpRequest|WebSocket|sendBeacon|import\(|https?:", script)
 
 
 def test_every_reference_leads_somewhere(text, page):
     ids = {attributes["id"] for _, attributes in page.elements if "id" in attributes}
-    wanted = {a["href"][1:] for _, a in page.elements if (a.get("href") or "").startswith("#")} | set(re.findall(r"url\(#([^)]*)\)", text))
-    assert wanted and wanted <= ids
+    links = {a["href"][1:] for _, a in page.elements if (a.get("href") or "").startswith("#")}
+    filters = dict.fromkeys(link for link in links if "=" in link)
+    assert links - filters.keys() and links - filters.keys() <= ids
+    assert {value for name, value in (link.split("=") for link in filters) if name == "claim"} <= ids
+    assert {value for name, value in (link.split("=") for link in filters) if name == "paper"} == {KEY}
+    for one in json.loads(unpacked(text, "drawings")):
+        assert set(re.findall(r"url\(#([^)]*)\)", one)) <= set(re.findall(r' id="([^"]*)"', one))
+
+
+def test_every_run_of_a_claims_arms_is_on_the_page_with_its_curve(root, text, page):
+    measured, data = Measured.read(root), json.loads(unpacked(text, "runs"))
+    places = {int(a["data-arm"]) for a in page.all("tr") if "data-arm" in a}
+    assert places == set(range(len(data["arms"]))) and len(places) > 10
+    for arm in data["arms"]:
+        rows = measured.status(arm["id"])
+        assert [(seed, status) for seed, status, _ in arm["runs"]] == list(zip(rows.seed, rows.status, strict=True))
+        assert arm["spec"] == measured.plan["arms"][arm["id"]]["spec"]
+        for one in arm["curves"]:
+            assert len(one["y"]) == len(rows)
+            for run, levels in zip(rows.run, one["y"], strict=True):
+                curve = measured.curve(run, one["metric"])
+                assert (levels is None) == (curve is None)
+                if levels:  # as many points as were measured here, each within half a level
+                    shown = [one["low"] + level / 999 * (one["high"] - one["low"]) for level in levels]
+                    shown = [10**v for v in shown] if one["log"] else shown
+                    assert shown == pytest.approx(list(curve), rel=5e-3, abs=1e-3 * (abs(one["high"]) + abs(one["low"])))
 
 
 def test_every_claim_stands_with_its_sentences_and_numbers(root, page):
@@ -133,30 +176,38 @@ def test_what_was_not_run_says_why(root, page):
 
 def test_the_counts_of_verdicts_are_those_of_the_claims(root, text):
     found = counts(read_claims(root / "claims.csv"))[KEY]
-    summary = text[text.index('<section id="summary">') :]
+    summary = text[text.index('<section id="summary"') :]
     cells = [int(n) for n in re.findall(r'<td class="count[^"]*">(\d+)</td>', summary[: summary.index("</table>")])]
     assert cells == [found[v] for v in ("supported", "contradicted", "inconclusive", "answered", "not run")] + [sum(found.values())]
 
 
 def test_tables_hold_published_and_measured_in_cells_of_their_own(root, text):
     measured, paper = Measured.read(root), read_paper(KEY)
+    verdicts = verdicts_of(KEY, read_claims(root / "claims.csv"))
     for table in paper.tables:
-        part = text[text.index(f'<section id="{KEY}-{table.id}">') :]
+        part = text[text.index(f'<section id="{KEY}-{table.id}"') :]
         part = part[: part.index("</section>")]
-        shaped = shaped_table(paper, table, measured)
-        cells = [html.unescape(c) for c in re.findall(r"<td class=[^>]*>([^<]*)</td>", part)]
-        expected = [t for cell in shaped.cells.values() for t in (published_text(cell), measured_text(cell))]
-        assert [c.removeprefix("≈ ") for c in cells] == expected
-        for note in shaped.notes()[1].values():
-            assert note in html.unescape(part)
+        shaped = shaped_table(paper, table, measured, verdicts)
+        cells = [html.unescape(c) for c in re.findall(r"<td class=[^>]*>(.*?)</td>", part)]
+        expected = []
+        for place in shaped.cells:
+            for number, marks in (shaped.published(place), shaped.measured_here(place)):
+                expected.append(number + (f"<sup>{', '.join(marks)}</sup>" if marks else ""))
+        assert cells == expected
+        for mark, note in shaped.footnotes():
+            assert f"<sup>{mark}</sup> {note}." in html.unescape(part)
 
 
-def test_every_figure_is_on_the_page(root, page):
+def test_every_figure_is_on_the_page(root, text, page):
     from normbench.line import read_content
 
     entries = read_content(root / "figures" / "figures.json")
-    labels = [a["aria-label"] for a in page.all("svg")]
-    assert sorted(labels) == sorted(f"{e['title']}. {e['says']}" for e in entries)
+    places = [a for a in page.all("div") if "data-drawing" in a]
+    drawings = json.loads(unpacked(text, "drawings"))
+    assert {int(a["data-drawing"]) for a in places} == set(range(len(entries))) and len(drawings) == len(entries)
+    for place in places:
+        entry = entries[int(place["data-drawing"])]
+        assert place["role"] == "img" and place["aria-label"] == f"{entry['title']}. {entry['says']}"
 
 
 def test_two_pages_are_equal_and_times_stand_in_their_own_section(root, text):
@@ -170,7 +221,7 @@ def test_what_users_and_papers_write_is_escaped(root, monkeypatch):
     rows[0] = {**rows[0], "says": "<script>alert(1)</script> & more", "because": '"><img src=x onerror=alert(1)>'}
     monkeypatch.setattr(report, "read_claims", lambda path: rows)
     text = report.render(root)
-    assert "<script" not in text and "<img" not in text
+    assert "<script>alert" not in text and "<img" not in text
     assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; more" in text
 
 
@@ -212,3 +263,10 @@ def test_the_command_writes_the_page(root, text, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["report", "--root", str(root / "nowhere"), "--output", str(output)])
     assert report.main() == 1
     assert "is missing or broken" in capsys.readouterr().err
+
+
+def test_a_page_holds_curves_of_fewer_points_and_then_of_fewer_seeds():
+    assert run_data.room(1_000, 5) == run_data.Room(run_data.POINTS, None)
+    assert run_data.room(30_000, 50) == run_data.Room(run_data.MOST_POINTS // 30_000, None)
+    points, seeds = run_data.room(200_000, 100).points, run_data.room(200_000, 100).seeds
+    assert points == run_data.FEWEST and points * 200_000 * seeds / 100 <= run_data.MOST_POINTS

@@ -2,14 +2,16 @@
 
 import csv
 import io
+import re
 from dataclasses import replace
 
 import pytest
-from planted import LOST, a_paper, measured
+from planted import LOST, a_claim, a_paper, measured
 from records_on_disk import run_main, write_line
 
+from normbench import claims
 from normbench.errors import InputError
-from normbench.papers import read_paper
+from normbench.papers import paper_keys, read_paper
 from normbench.tables import cell, main, write_table
 
 GRID = {"table": "table 1-2", "setting": "cifar10 wide_resnet depth100"}
@@ -94,10 +96,13 @@ def test_the_files_hold_the_same_numbers(tmp_path):
     )
     assert list(rows[0]) == FIELDS and [row["row"] for row in rows] == ["X", "Y"]
     assert (rows[0]["published"], rows[0]["measured"], rows[0]["n"]) == ("88.9", "71", "3")
-    assert "| X | 88.9 | 71.0 [68.5, 73.5] n 3 |" in md and "| Y | – | diverged (n 3) |" in md
-    assert r"X & 88.9 & 71.0 [68.5, 73.5] n 3 \\" in tex and r"Y & -- & diverged (n 3) \\" in tex
-    assert "### Depths" in md and "test top1. Measured at the quick tier (digits, 10 steps of 4): mean [95% interval]" in md
-    assert r"95\% interval" in tex and tex.count(r"\begin{tabular}{lrr}") == 1
+    assert "| X | 88.9[a] | 71.0 ± 2.5 (n 3) |" in md and "| Y | – | not trainable (n 3, all diverged) |" in md
+    assert r"X & 88.9\textsuperscript{a} & 71.0 $\pm$ 2.5 (n 3) \\" in tex and r"Y & -- & not trainable (n 3, all diverged) \\" in tex
+    assert (
+        "### Depths" in md
+        and "test top1. Measured at the quick tier (digits, 10 steps of 4): mean ± half of the 95% interval over n seeds" in md
+    )
+    assert "[a] Published, verbatim: " in md and r"95\% interval" in tex and tex.count(r"\begin{tabular}{lrr}") == 1
 
 
 def test_a_footnote_tells_what_a_row_had_that_its_baseline_had_not(tmp_path):
@@ -132,6 +137,7 @@ def test_a_wrong_published_coordinate_is_a_mistake_that_names_its_place():
 
 def test_the_files_are_the_same_each_time_they_are_written(tmp_path):
     root = write_line(tmp_path / "tiny", papers=["norm_matters", "skipinit"])
+    run_main(claims.main, root)
     seen = []
     for _ in range(2):
         assert run_main(main, root) == 0
@@ -147,3 +153,52 @@ def test_a_table_of_runs_that_two_frameworks_trained_is_one_sentence(tmp_path):
     written(tmp_path, parts, replace(found, runs=found.runs.assign(engine=["torch 2.14.1", "torch 2.15.0"] * 2)))  # versions may differ
     with pytest.raises(InputError, match=r"was trained by detectron2 and .* by torchvision, and a table of imagenet has one engine"):
         written(tmp_path, parts, replace(found, runs=found.runs.assign(engine=found.runs.arm.map(engines))))
+
+
+def a_typeset(tmp_path, rows, found, verdicts=None, **given) -> tuple[str, str]:
+    paper, table, found = made(rows, found, **given)
+    write_table(paper, table, found, tmp_path, verdicts)
+    return (tmp_path / "depths.md").read_text(), (tmp_path / "depths.tex").read_text()
+
+
+def test_cells_are_marked_with_the_verdicts_that_read_them_but_not_a_control(tmp_path):
+    claim = {"test": "untrainable", "arm": "a", "control": "b", "margin": 10.0}
+    paper = a_paper(["a", "b"], [a_claim(claim, id="lost")], [a_table({"x": {"arms": {"top1": "a"}}, "y": {"arms": {"top1": "b"}}})])
+    write_table(paper, paper.tables[0], measured({"a": [70.0, 71.0], "b": [90.0, 91.0]}), tmp_path, {"lost": "contradicted"})
+    md, tex = (tmp_path / "depths.md").read_text(), (tmp_path / "depths.tex").read_text()
+    assert "| X | – | 70.5 ± 6.4 (n 2)[C] |" in md and "| Y | – | 90.5 ± 6.4 (n 2) |" in md
+    assert "[C] Read by claims that are contradicted: lost." in md and r"(n 2)\textsuperscript{C} \\" in tex
+
+
+def test_what_did_not_learn_is_marked(tmp_path):
+    rows = {"x": {"arms": {"top1": "a"}}, "y": {"arms": {"top1": "b"}}}
+    md, tex = a_typeset(tmp_path, rows, measured({"a": [10.0, 11.0, 19.9], "b": [10.0, 11.0, 20.1]}))  # of ten classes: guessing reaches 10
+    assert "| X | – | 13.6 ± 13.5 (n 3)[†] |" in md and "(n 3)[†]" not in md.partition("| Y")[2].partition("\n")[0]
+    assert "[†] Not trained: no seed ended 10 points above guessing." in md and r"\textsuperscript{\textdagger{}}" in tex
+
+
+def test_numbers_of_a_column_have_as_many_decimals_as_their_intervals_deserve(tmp_path):
+    rows = {name: {"arms": {"top1": name}} for name in ("a", "b", "c")}
+    md, _ = a_typeset(tmp_path, rows, measured({"a": [90.0, 90.01], "b": [80.0, 80.012], "c": [70.0, 74.0]}))
+    assert "| A | – | 90.00 ± 0.06 (n 2) |" in md and "| C | – | 72.00 ± 25.41 (n 2) |" in md
+
+
+def test_latex_has_no_character_that_needs_another_package(tmp_path):
+    title = "A & B_c {x} 50% #1 $ ~ ^ \\ < > | ≥ × √ ∞ – … ’"
+    _, tex = a_typeset(tmp_path, {"x": {"arms": {"top1": "a"}}}, measured({"a": [70.0, 71.0]}), title=title)
+    assert tex.isascii()
+    bare = re.sub(r"\\[a-zA-Z]+\*?|\\.", "", tex.split("\n", 1)[1].replace(r"\ifdim\width>\linewidth", ""))
+    assert bare.count("{") == bare.count("}") and not re.search(r"[_#~^<>|]", bare) and bare.count("$") % 2 == 0
+    widths = {line.count(" & ") for line in tex.splitlines() if line.endswith(r" \\") and "multicolumn" not in line}
+    assert widths == {2}
+    assert r"\cmidrule(lr){2-3}" in tex and r"\resizebox{\ifdim\width>\linewidth" in tex and r"\label{tab:skipinit-depths}" in tex
+
+
+@pytest.mark.parametrize("key", paper_keys())
+def test_every_table_of_a_paper_is_ascii_in_latex(key, tmp_path):
+    paper, found = read_paper(key), measured({})
+    for table in paper.tables:
+        write_table(paper, table, found, tmp_path)
+        text = (tmp_path / f"{table.id}.tex").read_text()
+        assert text.isascii(), re.sub(r"[ -~\n]", "", text)
+        assert text.count("{") - text.count(r"\{") == text.count("}") - text.count(r"\}")
