@@ -4,13 +4,16 @@ import argparse
 import hashlib
 from pathlib import Path
 
+import polars as pl
+
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--root", type=Path, required=True)
     parser.add_argument("--output", type=Path)
     args = parser.parse_args()
-    seen = hashlib.sha256(b"".join((args.root / name).read_bytes() for name in ("runs.parquet", "claims.csv"))).hexdigest()
+    runs = pl.read_parquet(args.root / "runs.parquet").fill_nan(None).write_csv()
+    seen = hashlib.sha256(runs.encode() + (args.root / "claims.csv").read_bytes()).hexdigest()
     if args.output:
         args.output.write_text(f"<p>{seen}</p>\n", encoding="utf-8")
     else:
