@@ -133,8 +133,8 @@ def _table(columns: dict) -> pa.Table:
     return pa.table({key: c.array() if isinstance(c, Words) else np.concatenate(c) for key, c in columns.items()})
 
 
-def stage(name: str, root: Path) -> tuple[float, float]:
-    """(seconds, MiB at most) of one of the workflow's commands."""
+def stage(name: str, root: Path) -> tuple[float, float, float]:
+    """(seconds, seconds of a processor, MiB at most) of one of the workflow's commands."""
     command = [sys.executable, "-m", f"normbench.{name}", "--root", str(root)]
     command += (
         ["--output", str(root / {"prediction": "prediction.csv", "report": "report.html"}[name])]
@@ -146,28 +146,30 @@ def stage(name: str, root: Path) -> tuple[float, float]:
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         raise SystemExit(f"{' '.join(command)}: failed")
-    return time.perf_counter() - began, usage.ru_maxrss / 1024
+    return time.perf_counter() - began, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=100_000)
     parser.add_argument("--points", type=int, default=100)
+    parser.add_argument("--parts", type=int, nargs="+", default=[4, 2, 1], help="measure this part of the runs, and that, ...")
     args = parser.parse_args()
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
     plan, results = make_plan(TIER, Selection()), []
-    for runs in (args.runs // 4, args.runs // 2, args.runs):
+    for runs in (args.runs // part for part in args.parts):
         with tempfile.TemporaryDirectory() as name:
             root = Path(name) / TIER
             runs = make(root, plan, runs, args.points)
             found = {one: stage(one, root) for one in STAGES}
             size = (root / "report.html").stat().st_size / 1e6
         result = {"runs": runs, "curve_points": runs * (args.points // len(CURVES)) * len(CURVES), "report_megabytes": size}
-        result |= {"seconds": {k: v[0] for k, v in found.items()}, "mebibytes": {k: v[1] for k, v in found.items()}}
+        result |= {key: {k: v[i] for k, v in found.items()} for i, key in enumerate(("seconds", "processor_seconds", "mebibytes"))}
         results.append(result)
-        times = ", ".join(f"{one} {seconds:.1f} s ({memory:.0f} MiB)" for one, (seconds, memory) in found.items())
-        together = sum(seconds for seconds, _ in found.values())
-        print(f"{runs} runs, {result['curve_points']} points: {together:.1f} s: {times}; the page has {size:.1f} MB", flush=True)
+        times = ", ".join(f"{one} {wall:.1f} s ({busy:.1f} busy, {memory:.0f} MiB)" for one, (wall, busy, memory) in found.items())
+        wall, busy = (sum(v[i] for v in found.values()) for i in (0, 1))
+        points = result["curve_points"]
+        print(f"{runs} runs, {points} points: {wall:.1f} s, {busy:.1f} busy: {times}; the page has {size:.1f} MB", flush=True)
     write_json(Path("build/benchmarks/dataset_scale.json"), {"arms": len(plan.arms), "results": results})
 
 

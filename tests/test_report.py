@@ -212,7 +212,7 @@ def test_every_figure_is_on_the_page(root, text, page):
 
 def test_two_pages_are_equal_and_times_stand_in_their_own_section(root, text):
     assert report.render(root) == text
-    before, _, cost = text.partition('<section id="cost">')
+    before, _, cost = text.partition('<section id="cost" ')
     assert "minutes in all" in cost and "minutes in all" not in before and "MiB" not in before
 
 

@@ -175,7 +175,7 @@ luminance = (color) => {
 [...document.querySelectorAll('body *')].filter((e) => e.offsetParent && !e.closest('svg')
     && [...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim())).flatMap((e) => {
   let up = e;
-  while (up && /, 0\\)$|transparent/.test(getComputedStyle(up).backgroundColor)) up = up.parentElement;
+  while (up && /^rgba.*, 0\\)$|transparent/.test(getComputedStyle(up).backgroundColor)) up = up.parentElement;
   const [a, b] = [getComputedStyle(e).color, getComputedStyle(up ?? document.body).backgroundColor].map(luminance);
   const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
   return ratio < 4.5 ? [e.tagName + ': ' + e.textContent.trim().slice(0, 40) + ' ' + ratio.toFixed(2)] : [];
