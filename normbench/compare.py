@@ -102,7 +102,8 @@ def show(found: list[Difference], a: str, b: str) -> None:
             table.add_row(one.place, one.a, one.b)
         console.print(table)
     totals = [f"{sum(one.kind == kind for one in found)} {kind}" for kind in ("verdicts", "cells", "hashes")]
-    console.print(f"{a} and {b}: " + (f"{', '.join(totals)} differ" if found else "the same verdicts, cells and hashes"))
+    said = f"{', '.join(totals)} differ" if found else "the same verdicts, cells and hashes"
+    console.print(f"{a} and {b}: {said}", soft_wrap=True)
 
 
 def _values(runs: pl.DataFrame, column: str, of: list[str]) -> dict[tuple[str, ...], str]:
