@@ -50,6 +50,12 @@ def test_a_drift_is_told_by_run_step_and_what_changed(made, says):
     assert list(drift(WAS, made)) == ([says.format(run=RUN.run)] if says else [])
 
 
+def test_behind_the_steady_steps_only_a_large_drift_counts():
+    was, other = WAS.model_copy(update={"steady": 1}), now(losses=[2.5, 2.4, 3.2])
+    assert list(drift(was, other)) == [f"equal versions and code: {RUN.run}: loss at step 3 was 2.2, is 3.2"]
+    assert list(drift(was, now(losses=[2.501, 2.4, 2.2]))) == [f"equal versions and code: {RUN.run}: loss at step 1 was 2.5, is 2.501"]
+
+
 def test_a_changed_method_is_told():
     changed = now(losses=[2.5, 2.4, 2.2]).runs[0].model_copy(update={"code": "other"})
     assert next(iter(drift(WAS, WAS.model_copy(update={"runs": [changed]})))).startswith("methods/skipinit.py changed: ")
