@@ -75,9 +75,11 @@ class Shaped:
 
     def measured_here(self, place: Place) -> tuple[str, list[str]]:
         """(the number, its marks)."""
-        cell = self.cells[place]
+        cell, digits = self.cells[place], self._digits[place[1]]
+        if cell.measured is not None and cell.low is not None and 0 < (half := (cell.high - cell.low) / 2) < 0.5 / 10**digits:
+            digits = decimals(half, "")  # an interval is not to look like none
         marks = [DAGGER] if place in self._untrained else []
-        return measured_text(cell, self._digits[place[1]]), marks + [LETTERS[v] for v in LETTERS if self._claims(place, v)]
+        return measured_text(cell, digits), marks + [LETTERS[v] for v in LETTERS if self._claims(place, v)]
 
     def footnotes(self) -> list[tuple[str, str]]:
         """(mark, what it means): of recipes, then sources, then what did not learn, then verdicts."""
@@ -127,7 +129,9 @@ class Shaped:
         return found
 
     def _claims(self, place: Place, verdict: str) -> list[str]:
-        """The claims of this verdict that read the cell's arm."""
+        """The claims of this verdict that read the cell's arm; none where nothing ran."""
+        if not self.cells[place].n:
+            return []
         row, column = place
         arm = self.rows[row].arms.get(column)
         return [claim for claim, arms in self._readers.items() if arm in arms and self.verdicts.get(claim) == verdict] if arm else []

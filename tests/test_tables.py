@@ -168,6 +168,8 @@ def test_cells_are_marked_with_the_verdicts_that_read_them_but_not_a_control(tmp
     md, tex = (tmp_path / "depths.md").read_text(), (tmp_path / "depths.tex").read_text()
     assert "| X | – | 70.5 ± 6.4 (n 2)[C] |" in md and "| Y | – | 90.5 ± 6.4 (n 2) |" in md
     assert "[C] Read by claims that are contradicted: lost." in md and r"(n 2)\textsuperscript{C} \\" in tex
+    write_table(paper, paper.tables[0], measured({"b": [90.0, 91.0]}), tmp_path, {"lost": "contradicted"})
+    assert "[C]" not in (tmp_path / "depths.md").read_text()  # nothing ran that a verdict could have read
 
 
 def test_what_did_not_learn_is_marked(tmp_path):
@@ -181,6 +183,8 @@ def test_numbers_of_a_column_have_as_many_decimals_as_their_intervals_deserve(tm
     rows = {name: {"arms": {"top1": name}} for name in ("a", "b", "c")}
     md, _ = a_typeset(tmp_path, rows, measured({"a": [90.0, 90.01], "b": [80.0, 80.012], "c": [70.0, 74.0]}))
     assert "| A | – | 90.00 ± 0.06 (n 2) |" in md and "| C | – | 72.00 ± 25.41 (n 2) |" in md
+    md, _ = a_typeset(tmp_path, rows, measured({"a": [90.0, 90.002], "b": [80.0, 84.0], "c": [70.0, 74.0]}))
+    assert "| A | – | 90.001 ± 0.013 (n 2) |" in md and "| C | – | 72.0 ± 25.4 (n 2) |" in md  # an interval never looks like none
 
 
 def test_latex_has_no_character_that_needs_another_package(tmp_path):
