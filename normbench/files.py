@@ -1,9 +1,10 @@
-"""Files that are there whole or not at all."""
+"""Files and folders that are there whole or not at all."""
 
 import contextlib
 import errno
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -37,6 +38,25 @@ def whole_file(path: Path, mode: str = "wb", beforehand: Callable[[], None] | No
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             raise InputError(f"{path}: the disk is full; free some space and run the same command again, it goes on from here") from error
         raise
+
+
+@contextlib.contextmanager
+def whole_folder(folder: Path, holds: str) -> Iterator[Path]:
+    """Where to write a folder that appears as `folder` at the end; where another process was faster, its one stays.
+
+    holds: the name of a file that tells such a folder from any other.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = folder.parent / f".{folder.name}.{os.getpid()}"
+    try:
+        yield unfinished
+        try:
+            unfinished.rename(folder)
+        except OSError:
+            if not (folder / holds).is_file():
+                raise
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def write_json(path: Path, data: Any) -> None:

@@ -11,8 +11,6 @@ digits: E. Alpaydin and C. Kaynak, doi:10.24432/C50P49, CC BY 4.0. No torch here
 
 import hashlib
 import json
-import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ from PIL import Image
 from pycocotools import mask as rle
 
 from normbench.errors import InputError
+from normbench.files import whole_folder
 from tasks.coco.scenes import Thing, scene
 from tasks.imagenet.embedded import split_digits
 
@@ -37,16 +36,8 @@ def make(folder: Path) -> dict[str, Any]:
     folder = Path(folder)
     if folder.is_dir() and any(folder.iterdir()):
         return verify(folder)
-    unfinished = folder.parent / f".{folder.name}.{os.getpid()}"
-    try:
+    with whole_folder(folder, "manifest.json") as unfinished:
         _write(unfinished)
-        try:
-            unfinished.rename(folder)
-        except OSError:
-            if not (folder / "manifest.json").is_file():  # else another process was faster
-                raise
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
     return verify(folder)
 
 

@@ -11,8 +11,6 @@ Digits, UCI Machine Learning Repository, doi:10.24432/C50P49, CC BY 4.0. No torc
 import hashlib
 import io
 import json
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ import numpy as np
 from PIL import Image
 
 from normbench.errors import InputError, unknown
+from normbench.files import whole_folder
 from tasks.imagenet.render import render
 
 SPLITS = ("train", "test")
@@ -40,17 +39,8 @@ def make(dataset: str, folder: Path) -> dict[str, Any]:
         raise unknown("make", "embedded dataset", dataset, RENDERINGS)
     if folder.is_dir() and any(folder.iterdir()):
         return verify(dataset, folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = folder.parent / f".{folder.name}.{os.getpid()}"
-    try:
+    with whole_folder(folder, "manifest.json") as unfinished:
         _write(dataset, unfinished)
-        try:
-            unfinished.rename(folder)
-        except OSError:
-            if not (folder / "manifest.json").is_file():  # else another process was faster
-                raise
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
     return verify(dataset, folder)
 
 

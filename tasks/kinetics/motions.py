@@ -12,7 +12,6 @@ import csv
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -23,6 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from normbench.errors import InputError
+from normbench.files import whole_folder
 from tasks.imagenet.embedded import SOURCE, split_digits
 from tasks.kinetics.layout import COLUMNS
 from tasks.kinetics.render import CLASSES, FRAMES, HEIGHT, render
@@ -58,17 +58,8 @@ def make(folder: Path) -> dict[str, Any]:
     folder = Path(folder)
     if folder.is_dir() and any(folder.iterdir()):
         return verify(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = folder.parent / f".{folder.name}.{os.getpid()}"
-    try:
+    with whole_folder(folder, "manifest.json") as unfinished:
         _write(unfinished)
-        try:
-            unfinished.rename(folder)
-        except OSError:
-            if not (folder / "manifest.json").is_file():  # else another process was faster
-                raise
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
     return verify(folder)
 
 

@@ -7,13 +7,11 @@
 
 import hashlib
 import json
-import os
-import shutil
 from pathlib import Path
 from typing import Any
 
 from normbench.errors import InputError
-from normbench.files import write_json
+from normbench.files import whole_folder, write_json
 from tasks.wmt import spelled, text
 from tasks.wmt.binarize import binarize
 
@@ -29,17 +27,8 @@ def make(dataset: str, folder: Path, languages: tuple[str, str], vocabulary: int
     """
     if folder.is_dir() and any(folder.iterdir()):
         return verify(dataset, folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = folder.parent / f".{folder.name}.{os.getpid()}"
-    try:
+    with whole_folder(folder, "manifest.json") as unfinished:
         _write(dataset, unfinished, languages, vocabulary)
-        try:
-            unfinished.rename(folder)
-        except OSError:
-            if not (folder / "manifest.json").is_file():  # else another process was faster
-                raise
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
     return read_manifest(dataset, folder)
 
 
