@@ -172,7 +172,7 @@ def trained_again(folder: Path, chance: random.Random) -> tuple[int, float]:
 
 def _spent(folder: Path, root: Path, arms: list[str]) -> float:
     """Processor seconds of a job that trains these arms, where they are not trained yet."""
-    write_json(root / "jobs" / "again.json", {"job": "again", "arms": arms})
+    write_json(root / "jobs" / "again.json", {"job": "again", "arms": dict.fromkeys(arms, SEEDS)})
     command = [sys.executable, "-m", "normbench.job", "--root", str(root), "--data", str(folder / "build" / "data"), "--job", "again"]
     process = subprocess.Popen(command, cwd=folder, env={**os.environ, "PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"})
     _, status, used = os.wait4(process.pid, 0)
@@ -204,12 +204,12 @@ def main() -> int:
             print((folder / "log").read_text()[-5000:], file=sys.stderr)
             return 1
         found = counted(root, args.runs)
-        jobs = {arm: path.stem for path in (root / "jobs").glob("*.json") for arm in json.loads(path.read_text())["arms"]}
+        jobs = [path for path in (root / "jobs").glob("*.json") if json.loads(path.read_text())["arms"]]
         found["submissions"] = (folder / "log").read_text().count("has been submitted with SLURM jobid")
         different, alone = trained_again(folder, chance)
     result = {
         **found,
-        "jobs": len(set(jobs.values())),
+        "jobs": len(jobs),
         "starts": starts,
         "strikes": dict(strikes),
         "minutes": round(seconds / 60, 2),

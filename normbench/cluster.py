@@ -9,7 +9,7 @@ import shlex
 import sys
 from dataclasses import dataclass
 
-from normbench.plan import Plan
+from normbench.plan import Job, Plan
 from normbench.tasks import Resources
 
 CPU_MEM_MB = 2500  # of one process that trains on a CPU core, and of the three of Snakemake around it
@@ -35,12 +35,12 @@ class Allocation:
         return min(self.minutes * attempt, self.limit)
 
 
-def allocation(plan: Plan, arms: list[str]) -> Allocation:
-    """Of a job that trains these arms one after another; they take equally many GPUs."""
-    minutes = START_MINUTES + math.ceil(SLACK * sum(plan.seconds(arm) for arm in arms) / 60)
-    wanted = [plan.resources(arm) for arm in arms] or [Resources()]
+def allocation(plan: Plan, job: Job) -> Allocation:
+    """Of a job that trains its runs one after another; they take equally many GPUs."""
+    minutes = START_MINUTES + math.ceil(SLACK * plan.job_seconds(job) / 60)
+    wanted = [plan.resources(arm) for arm in job] or [Resources()]
     limit = max(w.runtime_minutes for w in wanted)
-    gpus = max((plan.gpus(arm) for arm in arms), default=0)
+    gpus = max((plan.gpus(arm) for arm in job), default=0)
     if not gpus:
         return Allocation(0, 1, 1, CPU_MEM_MB, minutes, limit)
     nodes = max(w.nodes if w.gpus == gpus else 1 for w in wanted)

@@ -51,7 +51,7 @@ def main() -> int:
     set_arithmetic(int(os.environ.get("OMP_NUM_THREADS", "1")))
     folders = Folders(args.root.parent, args.root.name)
     try:
-        arms = read_content(folders.job(args.job))["arms"]
+        job = read_content(folders.job(args.job))["arms"]
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -61,9 +61,9 @@ def main() -> int:
     device = _device(processes)
     with together(processes, device), _reporter(folders, args.job, processes) as reporter:
         place = Place(folders, args.data, device, processes, reporter)
-        for arm in arms:
+        for arm, seeds in job.items():
             try:
-                train_arm(place, arm)
+                train_arm(place, arm, seeds)
             except Interrupted:
                 print(f"{arm}: told to stop; the checkpoint is written, the next `snakemake all` goes on from it", file=sys.stderr)
                 return 143
@@ -78,7 +78,7 @@ def main() -> int:
                 failed = True
                 print(f"error: {arm} stopped with a fault:\n{traceback.format_exc()}", file=sys.stderr)
     if not failed and processes.first:
-        write_json(folders.root / "jobs" / f"{args.job}.done", {"job": args.job, "arms": arms})
+        write_json(folders.root / "jobs" / f"{args.job}.done", {"job": args.job, "arms": job})
     return int(failed)
 
 
@@ -93,20 +93,25 @@ class Place:
     reporter: Reporter
 
 
-def train_arm(place: Place, arm: str) -> None:
-    """All seeds of an arm, then its index."""
+def train_arm(place: Place, arm: str, seeds: list[int]) -> None:
+    """These seeds of an arm, then its index where no other job has any of them left."""
     folders = place.folders
     content = read_content(folders.arm(arm))
-    for seed in content["seeds"]:
-        done = place.processes.first and is_current(folders.record(f"{arm}-s{seed}"), content["spec"], content["code"])
+    for seed in seeds:
+        done = place.processes.first and _is_trained(folders, content, seed)
         if not any_of([done], place.device)[0]:
             train_run(place, content, seed)
         elif done:
             _forget_checkpoints(folders.checkpoint(f"{arm}-s{seed}"))
-    if place.processes.first:
+    # Whichever job is the last sees all; where two are, they write the same.
+    if place.processes.first and all(_is_trained(folders, content, seed) for seed in content["seeds"]):
         paths = {run: folders.record(run) for run in (f"{arm}-s{seed}" for seed in content["seeds"])}
         records = {run: {"bytes": path.stat().st_size, "sha256": sha256(path)} for run, path in paths.items()}
         write_json(folders.index(arm), {"arm": arm, "content": arm_digest(content), "records": records})
+
+
+def _is_trained(folders: Folders, content: dict[str, Any], seed: int) -> bool:
+    return is_current(folders.record(f"{content['arm']}-s{seed}"), content["spec"], content["code"])
 
 
 def train_run(place: Place, content: dict[str, Any], seed: int) -> None:

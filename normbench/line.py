@@ -19,7 +19,7 @@ from normbench.cluster import Allocation, allocation
 from normbench.errors import InputError, unknown
 from normbench.files import write_if_changed
 from normbench.papers import TIERS
-from normbench.plan import Plan, Selection, jobs, make_plan
+from normbench.plan import Job, Plan, Selection, jobs, make_plan
 from normbench.spec import code_of_run, digest
 
 SQLITE = "sqlite:///"
@@ -66,14 +66,14 @@ class Folders:
 class Line:
     """What the Snakefile needs to know.
 
-    jobs: job id -> arms still to be trained. done: arms whose records are complete and current.
+    jobs: job id -> arms still to be trained, and which seeds of them. done: arms whose records are complete and current.
     """
 
     plan: Plan
     folders: Folders
     data: Path
     tracking_uri: str
-    jobs: dict[str, list[str]]
+    jobs: dict[str, Job]
     done: list[str]
 
     def path(self, *parts: str) -> str:
@@ -81,7 +81,7 @@ class Line:
 
     def priority(self, job: str) -> int:
         """Expected seconds of a job."""
-        return round(sum(self.plan.seconds(arm) for arm in read_content(self.folders.job(job))["arms"]))
+        return round(self.plan.job_seconds(read_content(self.folders.job(job))["arms"]))
 
     def allocation(self, job: str) -> Allocation:
         """What a job asks a cluster for. Its file says what it trains: inside a job, fewer jobs may be left, and other ones."""
@@ -110,7 +110,7 @@ def open_line(config: dict[str, Any], main: bool = True) -> Line:
     left = [arm for arm in plan.selected if arm not in set(done)]
     if "budget_gpu_hours" in config:
         left = within_budget(plan, folders, left, read_budget(config["budget_gpu_hours"], plan.tier.gpus, tier))
-    packs = {digest(sorted(pack))[:12]: pack for pack in jobs(plan, left)}
+    packs = {digest(pack)[:12]: pack for pack in jobs(plan, left)}
     data = Path(config.get("data", build / "data"))
     tracking_uri = str(config.get("tracking_uri", f"sqlite:///{build}/mlflow.db"))
     if main:
@@ -141,7 +141,7 @@ def write_arms(plan: Plan, folders: Folders) -> None:
         write_if_changed(folders.arm(arm), json.dumps(content, indent=1, sort_keys=True) + "\n")
 
 
-def write_jobs(folders: Folders, packs: dict[str, list[str]]) -> None:
+def write_jobs(folders: Folders, packs: dict[str, Job]) -> None:
     """jobs/<job>.json. Their arms are not done: where a job ended before, its records were damaged or removed since."""
     for job, arms in packs.items():
         folders.job(job).with_suffix(".done").unlink(missing_ok=True)

@@ -13,6 +13,7 @@ from normbench.tiers import GUEST, TierFile, as_guest, check_overrides, points, 
 
 SHORT_JOB = 30.0  # seconds, as short as a job may get for the sake of an even end
 
+Job = dict[str, list[int]]  # arm id -> those of its seeds that one process trains
 Point = tuple[dict[str, Any], str]  # swept values, arm id
 
 
@@ -65,7 +66,13 @@ class Plan:
 
     def seconds(self, arm_id: str) -> float:
         """Expected seconds of training an arm, all seeds one after another, on what the tier gives it."""
-        return expected_seconds(self.arms[arm_id], self.tier.machine) * len(self.seeds(arm_id)) / max(1, self.gpus(arm_id))
+        return self.run_seconds(arm_id) * len(self.seeds(arm_id))
+
+    def run_seconds(self, arm_id: str) -> float:
+        return expected_seconds(self.arms[arm_id], self.tier.machine) / max(1, self.gpus(arm_id))
+
+    def job_seconds(self, job: Job) -> float:
+        return sum(self.run_seconds(arm) * len(seeds) for arm, seeds in job.items())
 
 
 def make_plan(tier_name: str, selection: Selection = Selection()) -> Plan:
@@ -147,24 +154,24 @@ def _check_selection(selection: Selection) -> None:
                 raise unknown(f"config: {what}s", what, name, known)
 
 
-def jobs(plan: Plan, wanted: list[str]) -> list[list[str]]:
-    """Arms put together into processes of about `job_seconds`, so that imports are paid once; arms that need another's norms come later.
+def jobs(plan: Plan, wanted: list[str]) -> list[Job]:
+    """Runs put together into processes of about `job_seconds`, so that imports are paid once; arms that need another's norms come later.
 
-    Deterministic in the plan. Long arms come first and jobs get smaller toward the end, so that all cores finish together.
+    Deterministic in the plan. Long runs come first and jobs get smaller toward the end, so that all cores finish together: none is
+    expected to take more than half of what is left. The seeds of an arm stay together as far as that lets them.
     """
-    result: list[list[str]] = []
+    result: list[Job] = []
     for depends in (False, True):
-        level = [a for a in wanted if bool(plan.arms[a].source) == depends]
+        level = sorted((a for a in wanted if bool(plan.arms[a].source) == depends), key=lambda a: (-plan.seconds(a), a))
         left = sum(plan.seconds(a) for a in level)
-        open_job: dict[tuple[str, int], tuple[list[str], float]] = {}
-        for arm in sorted(level, key=lambda a: (-plan.seconds(a), a)):
-            alike = plan.arms[arm].task, plan.gpus(arm)
-            job, seconds = open_job.get(alike, ([], 0.0))
-            if not job:
+        open_jobs: dict[tuple[str, int], tuple[Job, float]] = {}
+        for arm, seed in ((arm, seed) for arm in level for seed in plan.seeds(arm)):
+            alike, run = (plan.arms[arm].task, plan.gpus(arm)), plan.run_seconds(arm)
+            job, seconds = open_jobs.get(alike, ({}, 0.0))
+            if not job or seconds + run / 2 > min(plan.tier.job_seconds, max(SHORT_JOB, (left + seconds) / 2)):
+                job, seconds = {}, 0.0
                 result.append(job)
-            job.append(arm)
-            seconds += plan.seconds(arm)
-            left -= plan.seconds(arm)
-            full = seconds >= min(plan.tier.job_seconds, max(SHORT_JOB, left / 2))
-            open_job[alike] = ([], 0.0) if full else (job, seconds)
+            job.setdefault(arm, []).append(seed)
+            open_jobs[alike] = job, seconds + run
+            left -= run
     return result

@@ -183,7 +183,7 @@ def _watch_terminal(root: Path, whole: dict, parent: int) -> None:
 def start_display(line) -> None:
     """Write down what is to be trained and start the display beside Snakemake; it ends with it."""
     since, plan, root = time.time() - 1, line.plan, line.folders.root
-    arms = [arm for arms in line.jobs.values() for arm in arms]
+    arms = dict.fromkeys(arm for job in line.jobs.values() for arm in job)
     whole = {arm: {"seconds": plan.seconds(arm), "runs": [f"{arm}-s{seed}" for seed in plan.seeds(arm)], "since": since} for arm in arms}
     write_json(root / "whole.json", whole)
     if whole:

@@ -68,7 +68,7 @@ class BoundedWeightNorm(nn.Module):
         super().__init__()
         norm = channel_norm(v.detach())
         self.gain = nn.Parameter(norm.clone()) if gains else None
-        self.register_buffer("rho", norm.norm() if gains else norm.square().mean().sqrt())
+        self.register_buffer("rho", v.new_empty(()) if v.is_meta else norm.norm() if gains else norm.square().mean().sqrt())
 
     def forward(self, v: Tensor) -> Tensor:
         share = 1.0 if self.gain is None else self.gain / self.gain.norm()

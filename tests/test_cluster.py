@@ -88,16 +88,19 @@ def test_only_trainings_are_submitted():
 def test_small_runs_share_an_allocation_and_none_is_with_those_that_take_another():
     plan = make_plan("paper")
     packs = jobs(plan, plan.selected)
-    assert sorted(arm for pack in packs for arm in pack) == sorted(plan.selected)
+    assert {arm for pack in packs for arm in pack} == set(plan.selected)
     for pack in packs:
         assert len({plan.gpus(arm) for arm in pack}) == 1
-        assert len(pack) == 1 or sum(plan.seconds(arm) for arm in pack[:-1]) < plan.tier.job_seconds
+        runs = [plan.run_seconds(arm) for arm, seeds in pack.items() for _ in seeds]
+        assert len(runs) == 1 or sum(runs) - runs[-1] / 2 <= plan.tier.job_seconds
     assert max(len(pack) for pack in packs) > 1
+    long = max(plan.selected, key=plan.run_seconds)  # a run that fills a job by itself shares it with no other seed
+    assert plan.run_seconds(long) > plan.tier.job_seconds and sum(long in pack for pack in packs) == len(plan.seeds(long))
 
 
 def test_the_first_attempts_time_follows_the_work_and_none_passes_the_limit():
     plan = make_plan("quick")
-    few, many = allocation(plan, plan.selected[:2]), allocation(plan, plan.selected[:100])
+    few, many = (allocation(plan, {arm: plan.seeds(arm) for arm in plan.selected[:n]}) for n in (2, 100))
     assert few.gpus == 0 and few.minutes < many.minutes
     assert few.runtime(2) == 2 * few.minutes and replace(few, limit=12).runtime(3) == 12
 
@@ -108,7 +111,7 @@ def test_the_memory_of_a_run_is_that_of_its_gpus(monkeypatch):
     monkeypatch.setattr(Plan, "resources", lambda self, arm: wide)
     arm = plan.selected[0]
     plan.arms[arm].recipe.update(batch_size=1024, device_batch_size=128)
-    held = allocation(plan, [arm])
+    held = allocation(plan, {arm: [0]})
     assert (held.gpus, held.nodes, held.cpus, held.mem_mb, held.limit) == (8, 2, 6, 40_000, 99)
 
 

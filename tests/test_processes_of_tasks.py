@@ -36,7 +36,7 @@ def records(tmp_path_factory) -> dict[str, dict[int, Record]]:
         for spec in specs.values():
             content = {"arm": spec.id, "spec": asdict(spec), "code": code_of_run(spec.task, spec.method), "seeds": [0]}
             write_json(folders.arm(spec.id), content)
-        write_jobs(folders, {"both": [spec.id for spec in specs.values()]})
+        write_jobs(folders, {"both": {spec.id: [0] for spec in specs.values()}})
         command = [sys.executable, *words, "-m", "normbench.job", "--root", folders.root, "--data", build / "data", "--job", "both"]
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)

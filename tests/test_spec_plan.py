@@ -121,14 +121,15 @@ def test_papers_share_runs_whose_specs_are_equal():
 
 
 @pytest.mark.parametrize("tier", ["tiny", "quick"])
-def test_jobs_hold_every_arm_once_and_those_that_need_anothers_norms_come_later(tier):
+def test_jobs_hold_every_run_once_and_those_that_need_anothers_norms_come_later(tier):
     plan = make_plan(tier)
     packs = jobs(plan, plan.selected)
-    assert sorted(arm for pack in packs for arm in pack) == sorted(set(plan.selected))
-    place = {arm: i for i, pack in enumerate(packs) for arm in pack}
+    runs = sorted((arm, seed) for pack in packs for arm, seeds in pack.items() for seed in seeds)
+    assert runs == sorted((arm, seed) for arm in set(plan.selected) for seed in plan.seeds(arm))
+    first, last = ({arm: i for i, pack in order for arm in pack} for order in (reversed(list(enumerate(packs))), enumerate(packs)))
     depending = {arm: spec.source for arm, spec in plan.arms.items() if spec.source}
     assert depending, "norm_matters corrects with recorded norms"
-    assert all(place[source] < place[arm] for arm, source in depending.items())
+    assert all(last[source] < first[arm] for arm, source in depending.items())
     assert packs == jobs(plan, list(reversed(plan.selected)))  # the same whatever the order
     assert all(len({plan.arms[arm].task for arm in pack}) == 1 for pack in packs)
 

@@ -99,14 +99,14 @@ def test_jobs_that_are_requeued_killed_and_canceled_end_as_a_local_run_does(slur
                 (job,) = running(slurm)
                 requeue(slurm, job)
                 second = waited_for(lambda: training(root, {first["pid"]}), main)
-                assert running(slurm) == [job]
+                assert len(running(slurm)) == 1  # the same one again, or another that took its place meanwhile
                 os.kill(second["pid"], signal.SIGKILL)  # as for want of memory
                 third = waited_for(lambda: training(root, {first["pid"], second["pid"]}), main)
             (other,) = running(slurm)
             subprocess.run([slurm / "scancel", other], check=True)  # nobody waits for it any more
             waited_for(lambda: not running(slurm))
             records = {path: path.stat().st_mtime_ns for path in (root / "records").glob("*.json")}
-            assert other != job and set(third["finished"]) <= {path.stem for path in records}
+            assert set(third["finished"]) <= {path.stem for path in records}
             subprocess.run(line(build, "--unlock"), **began)
             with started(line(build, *CLUSTER), **began) as main:
                 fourth = waited_for(lambda: training(root, {state["pid"] for state in (first, second, third)}), main)
@@ -127,7 +127,7 @@ def test_two_nodes_train_together(slurm, tmp_path):
     folders = Folders(tmp_path / "build", "tiny")
     plan = open_line({"tier": "tiny", "papers": "norm_matters", "tasks": "imagenet", "build": str(folders.build)}).plan
     arm = next(arm for arm, spec in plan.arms.items() if (spec.dataset, spec.method) == ("digits32", "batch_norm") and not spec.source)
-    write_jobs(folders, {"wide": [arm]})
+    write_jobs(folders, {"wide": {arm: plan.seeds(arm)}})
     env, data, log = environment(slurm), folders.build / "data", tmp_path / "log"
     subprocess.run(
         [sys.executable, "-m", "normbench.prepare", "--data", data, "--dataset", "digits32", "--ready", folders.ready("digits32")],
