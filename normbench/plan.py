@@ -165,7 +165,7 @@ def jobs(plan: Plan, wanted: list[str]) -> list[Job]:
         level = sorted((a for a in wanted if bool(plan.arms[a].source) == depends), key=lambda a: (-plan.seconds(a), a))
         left = sum(plan.seconds(a) for a in level)
         open_jobs: dict[tuple[str, int], tuple[Job, float]] = {}
-        for arm, seed in ((arm, seed) for arm in level for seed in plan.seeds(arm)):
+        for arm, seed in [(a, s) for a in level for s in plan.seeds(a)]:
             alike, run = (plan.arms[arm].task, plan.gpus(arm)), plan.run_seconds(arm)
             job, seconds = open_jobs.get(alike, ({}, 0.0))
             if not job or seconds + run / 2 > min(plan.tier.job_seconds, max(SHORT_JOB, (left + seconds) / 2)):
