@@ -30,6 +30,7 @@ from normbench.published.tiers import Published, published_tiers
 from normbench.published.version import FIRST, Part, bumped, change, read_version
 from normbench.schema import ROOT
 
+BEFORE = "before"  # what was published, while what is new takes its place
 COPIED = ("claims.csv", "prediction.csv", "tables", "figures")
 
 
@@ -55,6 +56,7 @@ def publish(root: Path, results: Path, citation: Path) -> list[str]:
     """
     results.mkdir(parents=True, exist_ok=True)
     target = results / root.name
+    put_back(target)
     with tempfile.TemporaryDirectory(dir=results, prefix=f".{root.name}.") as folder:
         view = Path(folder)
         fresh = view / root.name
@@ -67,16 +69,26 @@ def publish(root: Path, results: Path, citation: Path) -> list[str]:
         version, says = next_version(view, results, citation, changed)
         written, left_out = described(view, citation, version)
         if changed:
-            if target.exists():
-                target.rename(view / "before")
             fresh.chmod(0o755)
-            fresh.rename(target)
+            try:
+                if target.exists():
+                    target.rename(view / BEFORE)
+                fresh.rename(target)
+            finally:
+                put_back(target)
         for name, text in written.items():
             write_if_changed(results / name, text)
         if is_beside(citation, results):
             write_version(citation, version["version"])
     megabytes = sum(path.stat().st_size for path in target.rglob("*") if path.is_file()) / 1e6
     return [f"published: {target} ({megabytes:.1f} MB)", *says, *left_out]
+
+
+def put_back(target: Path) -> None:
+    """What was published, where a publication ended between moving it away and putting the new one in its place."""
+    for before in target.parent.glob(f".{target.name}.*/{BEFORE}"):
+        if not target.exists():
+            before.rename(target)
 
 
 def is_beside(citation: Path, results: Path) -> bool:

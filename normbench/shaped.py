@@ -60,12 +60,16 @@ class Shaped:
 
     def caption(self) -> str:
         """What was measured here, on what, and how the cells read."""
-        settings = sorted({self._setting(arm) for arm in self._arms().values()})
-        what = f"Measured at the {self.measured.tier} tier" + (f" ({'; '.join(settings)})" if settings else "")
         metrics = sorted({(c.metric or self.table.metric).replace("_", " ") for c in self.table.columns.values()})
-        cells = "mean ± half of the 95% interval over n seeds"
         note = f" {self.table.note}" if self.table.note else ""
-        return f"{', '.join(metrics)}. {what}: {cells}. Published numbers are the paper's, at its own scale.{note}"
+        return f"{', '.join(metrics)}. {self._what_ran()} Published numbers are the paper's, at its own scale.{note}"
+
+    def _what_ran(self) -> str:
+        tier = f"the {self.measured.tier} tier"
+        if not any(cell.n for cell in self.cells.values()):
+            return f"Nothing of this was measured at {tier}."
+        settings = "; ".join(sorted({self._setting(arm) for arm in self._arms().values()}))
+        return f"Measured at {tier}{f' ({settings})' if settings else ''}: mean ± half of the 95% interval over n seeds."
 
     def published(self, place: Place) -> tuple[str, str]:
         """(the number as it was published, the mark of its source)."""

@@ -183,6 +183,36 @@ def test_wrong_runs_are_not_published_and_what_was_there_stays(again):
     assert files(results) == before
 
 
+def test_a_publication_that_was_killed_between_its_renames_is_put_back_by_the_next(again):
+    build, results = again
+    before = files(results)
+    (results / ".quick.killed").mkdir()
+    (results / "quick").rename(results / ".quick.killed" / "before")
+    edit(build, RUNS, lambda runs: runs.with_columns(value=pl.lit(-1.0)))  # so that this one publishes nothing
+    with pytest.raises(InputError, match="is not published"):
+        publish(build, results, results.parent / "CITATION.cff")
+    shutil.rmtree(results / ".quick.killed")
+    assert files(results) == before
+
+
+def test_a_publication_that_fails_at_its_last_step_leaves_what_was_there(again, monkeypatch):
+    build, results = again
+    before, rename = files(results / "quick"), Path.rename
+    metric = (pl.col("metric") == "test_loss") & (pl.col("seed") == 0)
+    edit(build, RUNS, lambda runs: runs.with_columns(value=pl.when(metric).then(pl.col("value") + 1).otherwise("value")))
+    monkeypatch.setattr("normbench.publish.make", lambda root, *names: left_as(build, root, names))
+
+    def full(path: Path, target: Path):
+        if target == results / "quick" and path.name == "quick":
+            raise OSError("no space left on device")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", full)
+    with pytest.raises(OSError, match="no space left"):
+        publish(build, results, results.parent / "CITATION.cff")
+    assert files(results / "quick") == before
+
+
 def test_descriptions_of_something_else_are_named(again):
     _, results = again
     citation = results.parent / "CITATION.cff"

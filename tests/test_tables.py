@@ -105,6 +105,13 @@ def test_the_files_hold_the_same_numbers(tmp_path):
     assert "[a] Published, verbatim: " in md and r"95\% interval" in tex and tex.count(r"\begin{tabular}{lrr}") == 1
 
 
+def test_a_caption_does_not_say_that_something_was_measured_where_nothing_was(tmp_path):
+    rows = {"x": {"arms": {"top1": "a"}, "reported": {"method": "divide_sqrt2"}}}
+    assert "Measured at the quick tier" in written(tmp_path, rows, measured({"a": [LOST, LOST]}))[1]  # diverged is measured, too
+    md = written(tmp_path, rows, measured({}))[1]
+    assert "Nothing of this was measured at the quick tier. Published numbers are the paper's" in md and "Measured at" not in md
+
+
 def test_a_footnote_tells_what_a_row_had_that_its_baseline_had_not(tmp_path):
     values = {"a": [90.0, 91.0], "b": [80.0, 81.0], "c": [70.0, 71.0]}
     rows = {"x": {"arms": {"top1": "a"}}, "y": {"arms": {"top1": "b"}}, "z": {"arms": {"top1": "c"}}}
