@@ -1,6 +1,6 @@
 """Verdicts, tables and the page from as many runs as somebody may publish: seconds and memory, and whether they grow in proportion.
 
-    python benchmarks/dataset_scale.py [--runs 100000] [--points 100]
+    python -m benchmarks.dataset_scale [--runs 100000] [--points 100]
 
 Makes invented results of the laptop tier's arms, with as many seeds of each as that takes and `points` points of curve a
 run, at a quarter, a half and all of it. Each stage is a process of its own, as in the workflow, one after the other and

@@ -1,6 +1,6 @@
 """Training steps a second of the coco task over those of torchvision's and detectron2's own models with the same norm.
 
-    python benchmarks/detection_speed.py [--rounds 9] [--steps 6]
+    python -m benchmarks.detection_speed [--rounds 9] [--steps 6]
 
 Mask R-CNN with a ResNet-18 and batch norm in backbone, pyramid and heads, two digit scenes of 128 pixels a step. Ours is what a
 run does: our backbone, the engine's fit, curves and the look at each loss. Theirs is their own backbone and norm in a loop as

@@ -1,6 +1,6 @@
 """A thousand short runs through a real Slurm whose jobs are killed at random: none lost, none counted twice, and how long it takes.
 
-    python benchmarks/killed_jobs.py [--runs 1000] [--every 15] [--seed 0]
+    python -m benchmarks.killed_jobs [--runs 1000] [--every 15] [--seed 0]
 
 Works on a copy of the repository in a temporary folder whose tiny tier has one sweep of so many runs, each of about half a second
 of a core, packed into jobs. A Slurm of two nodes is started there (Debian's packages, installed where they are missing, as root).

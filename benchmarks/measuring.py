@@ -1,6 +1,6 @@
 """Time to measure an untrained network with all quantities, over a plain forward and backward pass of it.
 
-    python benchmarks/measuring.py [--rounds 9]
+    python -m benchmarks.measuring [--rounds 9]
 
 A residual network of 56 layers (9 basic blocks in each of three stages, width 16, batch norm), a batch of 64. Rounds
 alternate, one thread; the figure is the median over rounds of the ratio of neighboring rounds.

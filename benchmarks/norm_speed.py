@@ -1,6 +1,6 @@
 """Forward and backward time of every norm at (32, 64, 56, 56) on one thread, over nn.BatchNorm2d of the same run.
 
-    python benchmarks/norm_speed.py [--rounds 15] [--methods l1_batch_norm group_norm]
+    python -m benchmarks.norm_speed [--rounds 15] [--methods l1_batch_norm group_norm]
 
 Methods are found by their files: those that define `norm` and put a module at a site of 64 features. The layers take turns,
 round by round, so that a busy machine is busy for all of them, and medians of the processor's time are compared (on
@@ -19,16 +19,14 @@ import time
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
 
-import torch  # noqa: E402
-from torch import nn  # noqa: E402
+import torch
+from torch import nn
 
-from normbench import load_method  # noqa: E402
-from normbench.errors import InputError  # noqa: E402
-from normbench.methods import method_names, read_method  # noqa: E402
-from normbench.sites import Site  # noqa: E402
+from normbench import load_method
+from normbench.errors import InputError
+from normbench.methods import method_names, read_method
+from normbench.sites import Site
 
 SHAPE = (32, 64, 56, 56)
 BASELINE = "nn.BatchNorm2d"
@@ -120,7 +118,7 @@ def main(arguments: list[str] | None = None) -> None:
     times = measure(layers, chosen.rounds)
     rows = compare(times, names)
     print(table(rows))
-    out = ROOT / "build" / "benchmarks" / "norm_speed.json"
+    out = Path("build/benchmarks/norm_speed.json")
     out.parent.mkdir(parents=True, exist_ok=True)
     machine = {"processor": platform.processor() or platform.machine(), "torch": torch.__version__, "threads": torch.get_num_threads()}
     out.write_text(json.dumps({"shape": SHAPE, "rounds": chosen.rounds, **machine, "rows": rows, "times": times}, indent=1) + "\n")

@@ -1,6 +1,6 @@
 """How long it takes to read the Snakefile, to dry-run ten thousand runs, and to say what ten thousand of the paper tier would cost.
 
-    python benchmarks/planning.py
+    python -m benchmarks.planning
 
 Works on a copy of the repository in a temporary folder whose quick and paper tiers have one sweep of thousands of arms,
 in the dry run each a job of its own. Writes build/benchmarks/planning.json.

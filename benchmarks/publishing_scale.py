@@ -1,6 +1,6 @@
 """Checking and publishing as many runs as somebody may bring: processor seconds and memory.
 
-    python benchmarks/publishing_scale.py [--runs 100000] [--points 100]
+    python -m benchmarks.publishing_scale [--runs 100000] [--points 100]
 
 On the invented results of dataset_scale.py: what check_results looks for in the runs, what publish does to keep the times of runs
 that are published already (the same ones, on another day), writing the tables, and every file's hash.

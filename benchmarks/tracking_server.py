@@ -1,6 +1,6 @@
 """What a tracking server that is down, slow or broken costs a run.
 
-    python benchmarks/tracking_server.py [--rounds 9]
+    python -m benchmarks.tracking_server [--rounds 9]
 
 The same few runs of the tiny tier are trained with MLFLOW_TRACKING_URI naming a server that is there and answers at once, one that
 is down, one that answers after a minute, and one that answers 500, the states one after another in each round. No training looks

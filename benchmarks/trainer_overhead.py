@@ -1,6 +1,6 @@
 """Step time of NormBench's trainer over a bare PyTorch loop on the same model, data and optimizer.
 
-    python benchmarks/trainer_overhead.py [--rounds 15] [--steps 120]
+    python -m benchmarks.trainer_overhead [--rounds 15] [--steps 120]
 
 Rounds alternate, one thread; the figure is the median over rounds of the ratio of neighboring rounds.
 Writes build/benchmarks/trainer_overhead.json.

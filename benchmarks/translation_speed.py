@@ -1,6 +1,6 @@
 """Training speed of our transformer with layer norm over fairseq's own, in tokens a second, with the same settings.
 
-    python benchmarks/translation_speed.py [--rounds 15] [--steps 4]
+    python -m benchmarks.translation_speed [--rounds 15] [--steps 4]
 
 fairseq's transformer base (6 + 6 layers of width 512) with its own task and Adam, and the plug-in's, on batches of
 the embedded numbers: forward, loss, backward, clipping, update, logging, as fairseq's Trainer does them. Rounds alternate, one

@@ -1,6 +1,6 @@
 """Clips decoded a second by the loader over a plain full decode, and clips trained on a second over torchvision's r3d_18.
 
-    python benchmarks/video_speed.py [--rounds 9]
+    python -m benchmarks.video_speed [--rounds 9]
 
 One thread, processor time; rounds alternate, and the figure is the median over rounds of the ratio of neighboring rounds.
 Decoding: clips as Kinetics has them, 10 s of 340x256 at 30 frames a second in H.264 with x264's own settings, and 8
