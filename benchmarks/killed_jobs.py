@@ -24,8 +24,8 @@ from pathlib import Path
 import pandas as pd
 import psutil
 import yaml
-from planning import copy
 
+from benchmarks.planning import copy
 from normbench.files import write_json
 from normbench.records import Record, read_record
 from normbench.schema import ROOT

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
-from dataset_scale import TIER, make
 
+from benchmarks.dataset_scale import TIER, make
 from normbench.plan import Selection, make_plan
 from normbench.published.columns import RUNS
 from normbench.published.kept import merged
