@@ -199,7 +199,7 @@ def test_norm_speed_prints_a_table_and_writes_it(tmp_path, monkeypatch, capsys):
     norm_speed = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(norm_speed)
     monkeypatch.setattr(norm_speed, "SHAPE", (2, 64, 4, 4))
-    monkeypatch.setattr(norm_speed, "ROOT", tmp_path)
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(torch, "compile", lambda layer, **_: layer)
     norm_speed.main(["--rounds", "1", "--methods", "l1_batch_norm", "rms_norm"])
     rows = json.loads((tmp_path / "build" / "benchmarks" / "norm_speed.json").read_text())["rows"]
