@@ -22,7 +22,7 @@ def table_problems(root: Path, tables: dict[str, pl.DataFrame]) -> list[str]:
     found = [
         *_empty(place, runs, RUNS),
         *_twice(place, runs),
-        *_metrics(place, runs),
+        *_metrics(place, runs, tables["probes"]["run"].unique()),
         *_mixed(place, runs),
         *copies(root / CURVES.path, tables["curves"], runs),
     ]
@@ -68,14 +68,18 @@ def _twice(place: Path, runs: pl.DataFrame) -> list[str]:
     return cut(found)
 
 
-def _metrics(place: Path, runs: pl.DataFrame) -> list[str]:
-    """Each value has a status that explains it, is one of its task's metrics, in its unit and its range."""
+def _metrics(place: Path, runs: pl.DataFrame, probed: pl.Series) -> list[str]:
+    """Each value has a status that explains it, is one of its task's metrics, in its unit and its range.
+
+    probed: runs with probes, which is all that some measure; such a run finished, and its one row has no value.
+    """
     found = some(
         runs.filter(~pl.col("status").is_in(STATUS)),
         lambda r: f"{place}: {r['run']}: the status {r['status']!r} is none of {', '.join(STATUS)}",
     )
+    unsaid = (pl.col("metric") != "status") | ((pl.col("status") == "finished") & ~pl.col("run").is_in(probed.implode()))
     found += some(
-        runs.filter(pl.col("value").is_null() & ((pl.col("metric") != "status") | (pl.col("status") == "finished"))),
+        runs.filter(pl.col("value").is_null() & unsaid),
         lambda r: f"{place}: {r['run']}: {r['metric']} is not a number, and the status {r['status']} does not say why",
     )
     found += some(
