@@ -8,7 +8,9 @@ import polars as pl
 from synthetic_build import make_build
 
 from normbench.published import derived
+from normbench.published.citation import write_version
 from normbench.published.columns import Described
+from normbench.published.version import FIRST
 from normbench.schema import ROOT
 
 DRAWN = {"figures": ("tests.stub_drawings", (), "figures"), "report": ("tests.stub_drawings", ("--output", "report.html"), "report.html")}
@@ -22,8 +24,10 @@ def make_tier(folder: Path) -> Path:
 
 
 def cited(folder: Path) -> Path:
-    """A copy of CITATION.cff, beside folder/results."""
-    return Path(shutil.copyfile(ROOT / "CITATION.cff", folder / "CITATION.cff"))
+    """A copy of CITATION.cff, beside folder/results, for a dataset that nobody has published yet."""
+    path = Path(shutil.copyfile(ROOT / "CITATION.cff", folder / "CITATION.cff"))
+    write_version(path, FIRST)
+    return path
 
 
 def edit(root: Path, file: Described, change: Callable[[pl.DataFrame], pl.DataFrame]) -> None:

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from published_samples import DRAWN, edit, make_tier
 
-from normbench.published import derived, sums
+from normbench.published import derived, sums, values
 from normbench.published.columns import CURVES, PROBES, RUNS
 from normbench.published.recomputed import differences
 from normbench.published.runs import problems
@@ -58,6 +58,14 @@ def twice(run: str, **changes):
 
 def test_nothing_is_wrong_with_what_the_line_leaves(whole):
     assert problems(whole) == []
+
+
+def test_a_run_that_finished_without_any_metric_has_probes():
+    row = {"run": "a-s0", "metric": "status", "value": None, "status": "finished", "task": "propagation", "unit": ""}
+    runs = pl.DataFrame([row], schema_overrides={"value": pl.Float64})
+    assert values._metrics(Path("runs.parquet"), runs, pl.Series("run", ["a-s0"])) == []
+    (says,) = values._metrics(Path("runs.parquet"), runs, pl.Series("run", ["b-s0"]))
+    assert says == "runs.parquet: a-s0: status is not a number, and the status finished does not say why"
 
 
 @pytest.mark.parametrize(

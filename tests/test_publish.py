@@ -15,7 +15,7 @@ from normbench import claims, collect, prediction
 from normbench.check_results import misdescribed
 from normbench.errors import InputError
 from normbench.publish import publish
-from normbench.published import croissant, derived
+from normbench.published import croissant, datapackage, derived, sampled
 from normbench.published.citation import read_citation, write_version
 from normbench.published.columns import CELLS, CLAIMS, CURVES, PREDICTION, PROBES, RUNS, TABLES, names
 from normbench.published.tables import read_table
@@ -109,6 +109,13 @@ def test_croissant_gives_the_records_that_the_files_hold(results):
     with open(results / "quick" / "claims.csv", newline="") as file:
         verdicts = [row["verdict"] for row in csv.DictReader(file)]
     assert [record["verdict"].decode() for record in croissant.records(path, "quick-claims")] == verdicts
+
+
+def test_a_table_of_many_rows_is_checked_on_its_first_ones(results, monkeypatch):
+    monkeypatch.setattr(sampled, "ROWS", 50)
+    assert len(read_table(results / "quick", CURVES)) > 50
+    croissant.check(results / "croissant.json")
+    assert datapackage.faults(results / "datapackage.json") == []
 
 
 def test_on_another_day_with_other_times_every_file_stays_as_it_is(again):

@@ -1,8 +1,12 @@
 """A figure inside the page: its SVG without what only a file of its own needs, in the page's colors, with ids that no other figure has."""
 
+import base64
+import io
 import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
+
+from PIL import Image
 
 from normbench.errors import InputError
 from normbench.showing.style import BLUE, INK, MUTED, PAGE, RULE
@@ -13,6 +17,7 @@ _HREF = "{http://www.w3.org/1999/xlink}href"
 _DROPPED = {"metadata", "style", "title"}
 _PLACES = {"d", "x", "y", "points"}
 _FINE = re.compile(r"-?\d+\.\d{2,}")  # a tenth of a point is finer than a screen
+_PNG = "data:image/png;base64,"
 _FONT = re.compile(r"font-family: [^;]*;? ?")
 
 
@@ -57,7 +62,8 @@ def _localize(element: ET.Element, prefix: str, used: set[str]) -> None:
             if value in used:
                 attributes["id"] = f"{prefix}-{value}"
         elif key in (_HREF, "href"):
-            attributes["href"] = f"#{prefix}-{value[1:]}" if value.startswith("#") else "".join(value.split())  # a picture: its bytes
+            # A picture has its bytes here.
+            attributes["href"] = f"#{prefix}-{value[1:]}" if value.startswith("#") else _small("".join(value.split()))
         elif key in _PLACES:
             attributes[key] = _FINE.sub(lambda match: f"{float(match[0]):.1f}", value)
         else:
@@ -71,3 +77,15 @@ def _colored(value: str) -> str:
     for color, name in COLORS.items():
         value = value.replace(color, name)
     return _FONT.sub("", value)
+
+
+def _small(address: str) -> str:
+    """An opaque picture as JPEG where that is smaller: photographs are most of a page's bytes, and the figure's file has every pixel."""
+    if not address.startswith(_PNG):
+        return address
+    picture = Image.open(io.BytesIO(base64.b64decode(address.removeprefix(_PNG))))
+    if picture.convert("RGBA").getextrema()[3][0] < 255:
+        return address
+    file = io.BytesIO()
+    picture.convert("RGB").save(file, "JPEG", quality=85, optimize=True)
+    return min(address, f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}", key=len)
