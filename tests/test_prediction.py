@@ -6,6 +6,9 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import spearmanr
 from synthetic_build import make_build
 
 from normbench import figures, predict, prediction, report, untrained
@@ -13,7 +16,7 @@ from normbench.errors import InputError
 from normbench.measured import Measured
 from normbench.methods import METHODS
 from normbench.prediction import PROPERTIES, arms, judged, read_prediction
-from normbench.prediction_score import score
+from normbench.prediction_score import _spearman, score
 from normbench.schema import ROOT
 from normbench.summary import read_claims
 
@@ -224,3 +227,22 @@ def test_a_misspelt_method_is_one_sentence(monkeypatch, capsys):
     captured = capsys.readouterr()
     assert captured.err.startswith("error: methods/: 'btch_norm' is no method; did you mean 'batch_norm'?") and not captured.out
     assert captured.err.count("\n") == 1
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([-1e300, -2.0, 0.0, 0.5, 1e-9, 3.0]), st.floats(-100, 100, allow_subnormal=False)),
+        min_size=3,
+        max_size=40,
+    ),
+    st.randoms(use_true_random=False),
+)
+def test_rank_correlations_of_draws_are_scipys(pairs, random):
+    x, y = (np.array(values) for values in zip(*pairs, strict=True))
+    correlation = _spearman(x, y)
+    for _ in range(3):
+        rows = np.array([random.randrange(len(x)) for _ in x])
+        if len(set(x[rows])) == 1 or len(set(y[rows])) == 1:
+            assert np.isnan(correlation(rows))
+        else:
+            assert correlation(rows) == pytest.approx(spearmanr(x[rows], y[rows]).statistic, abs=1e-12)
