@@ -6,7 +6,7 @@ from snakemake.exceptions import WorkflowError
 
 from normbench.errors import InputError
 from normbench.golden_files import golden_datasets
-from normbench.line import open_line
+from normbench.line import open_line, other_tiers
 from normbench.progress import start_display
 from normbench.summary import summary
 

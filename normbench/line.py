@@ -121,6 +121,12 @@ def open_line(config: dict[str, Any], main: bool = True) -> Line:
     return Line(plan, folders, data, tracking_uri, packs, done)
 
 
+def other_tiers(root: Path) -> list[Path]:
+    """The folders of other tiers beside `root` that have run, the smallest first; tiny is for trying out and compares to nothing."""
+    beside = [root.parent / tier for tier in TIERS if tier not in (root.name, TIERS[0])]
+    return [folder for folder in beside if all((folder / name).is_file() for name in ("plan.json", "runs.parquet", "claims.csv"))]
+
+
 def within_budget(plan: Plan, folders: Folders, left: list[str], budget: float) -> list[str]:
     """Those of the arms that are left which a budget of GPU-hours pays for; what is done costs nothing any more."""
     expected = {arm: plan.seconds(arm) / len(plan.seeds(arm)) for arm in plan.arms}

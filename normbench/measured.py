@@ -40,14 +40,18 @@ class Measured:
 
     @classmethod
     def read(cls, root: Path) -> "Measured":
-        plan = read_content(root / "plan.json")
-        points: dict[tuple[str, str], list] = {}
-        for row in plan["points"]:
-            points.setdefault((row["paper"], row["arm"]), []).append((row["point"], row["id"]))
-        runs = read_table(root / "runs.parquet", WORDS).to_pandas()
         curves = read_table(root / "curves.parquet", ("run", "metric"))
         probes = read_table(root / "probes.parquet", ("run", "layer", "quantity"))
-        return cls(plan, points, runs, curves, probes)
+        return cls(*_metrics(root), curves, probes)
+
+    @classmethod
+    def of_metrics(cls, root: Path) -> "Measured":
+        """For whoever asks for no curve and no probe."""
+        return cls(
+            *_metrics(root),
+            pd.DataFrame(columns=["run", "metric", "step", "value"]),
+            pd.DataFrame(columns=["run", "quantity", "k", "depth", "value"]),
+        )
 
     def __post_init__(self):
         self._values = Blocks(self.runs, ("arm", "metric"), ("seed", "status", "value"))
@@ -213,6 +217,15 @@ class Measured:
         x = sorted(set.intersection(*map(set, parts)))
         values = tuple(tuple(part[i] for i in x) for part in parts)
         return Series(label_of(paper, operand.arm), tuple(map(float, x)), values, tuple(found), "")
+
+
+def _metrics(root: Path) -> tuple[dict[str, Any], dict[tuple[str, str], list], pd.DataFrame]:
+    """plan, points and runs of the tier at `root`."""
+    plan = read_content(root / "plan.json")
+    points: dict[tuple[str, str], list] = {}
+    for row in plan["points"]:
+        points.setdefault((row["paper"], row["arm"]), []).append((row["point"], row["id"]))
+    return plan, points, read_table(root / "runs.parquet", WORDS).to_pandas()
 
 
 def metric_of(task: str, metric: str) -> Metric:

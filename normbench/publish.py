@@ -60,12 +60,12 @@ def publish(root: Path, results: Path, citation: Path) -> list[str]:
     with tempfile.TemporaryDirectory(dir=results, prefix=f".{root.name}.") as folder:
         view = Path(folder)
         fresh = view / root.name
+        for tier in (name for name in TIERS if name != root.name and (results / name).is_dir()):
+            (view / tier).symlink_to((results / tier).resolve())
         put_together(root, target, fresh)
         if found := problems(fresh):
             raise InputError(f"{root}: is not published: {found[0]}" + (f" (and {len(found) - 1} more)" if len(found) > 1 else ""))
         changed = change(target, fresh)
-        for tier in (name for name in TIERS if name != root.name and (results / name).is_dir()):
-            (view / tier).symlink_to((results / tier).resolve())
         version, says = next_version(view, results, citation, changed)
         written, left_out = described(view, citation, version)
         if changed:

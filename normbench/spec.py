@@ -4,7 +4,7 @@ import ast
 import hashlib
 import json
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ class ArmSpec:
     recipe: dict[str, Any]
     source: str | None = None
 
-    @property
+    @cached_property
     def id(self) -> str:
         """e.g. digits-wide_resnet100-skipinit-3fa9c1d2e0"""
         return f"{self.dataset}-{model_label(self.model)}-{self.method}-{digest(asdict(self))[:10]}"
@@ -81,13 +81,16 @@ def code_digest(*paths: Path) -> str:
 
 def code_of_run(task: str, method: str) -> dict[str, str]:
     """The hashes of the code that a run depends on: the method's, the task's and the library's."""
-    library = [ROOT / "normbench" / name for name in TRAINING_CODE]
-    models = (ROOT / "normbench" / "models").glob("*.py")
-    return {
-        "method": code_digest(ROOT / "methods" / f"{method}.py"),
-        "task": code_digest(*(path for path in (ROOT / "tasks" / task).rglob("*.py") if path.name != "work.py")),  # which only plans
-        "library": code_digest(*library, *models),
-    }
+    task_code, library = _shared_code(ROOT, task)
+    return {"method": code_digest(ROOT / "methods" / f"{method}.py"), "task": task_code, "library": library}
+
+
+@cache
+def _shared_code(root: Path, task: str) -> tuple[str, str]:
+    """(the task's hash, the library's): what all methods share."""
+    own = (path for path in (root / "tasks" / task).rglob("*.py") if path.name != "work.py")  # which only plans
+    library = (root / "normbench" / name for name in TRAINING_CODE)
+    return code_digest(*own), code_digest(*library, *(root / "normbench" / "models").glob("*.py"))
 
 
 # The library's files that decide a run's numbers; the others only plan, collect and show.

@@ -6,16 +6,19 @@ import html
 import io
 import json
 import re
+import shutil
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 from synthetic_build import make_build, write_record
 
 from normbench import figures, report
+from normbench.agreement import agreements
 from normbench.errors import InputError
 from normbench.measured import Measured
 from normbench.papers import read_paper
@@ -96,6 +99,29 @@ def test_the_page_is_well_formed_and_small(text, page):
     assert len(text.encode()) < 3_000_000
     ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
     assert len(ids) == len(set(ids))
+
+
+def test_the_page_compares_the_order_with_that_of_a_tier_beside_it(root, text, tmp_path):
+    assert "The order at the" not in text
+    build = tmp_path / "build"
+    shutil.copytree(root, build / "quick")
+    make_build(build, "laptop", (KEY,))
+    for tier in ("quick", "laptop"):  # invented seeds lie too far apart for rows to be told apart
+        runs = pd.read_parquet(build / tier / "runs.parquet")
+        middle = runs.groupby(["arm", "metric"]).value.transform("mean")
+        runs["value"] = runs.value.where(runs.status != "finished", middle + 0.01 * (runs.value - middle))
+        runs.to_parquet(build / tier / "runs.parquet")
+    page = Page(report.render(build / "quick"))
+    assert not page.mistakes
+    measured, there = (Measured.read(build / tier) for tier in ("quick", "laptop"))
+    columns = agreements([read_paper(KEY)], measured, there)
+    told, same = (sum(getattr(one, name) for one in columns) for name in ("told", "same"))
+    assert told > same > 0  # invented results
+    assert (
+        f"The order at the laptop tier Of the {told} pairs of rows that both tiers tell apart, {same} stand in the same order" in page.text
+    )
+    for one in columns:
+        assert f"{one.column} {one.rows} {one.tau.r:+.2f}" in page.text
 
 
 def test_nothing_comes_from_elsewhere(text, page):

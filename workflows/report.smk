@@ -27,6 +27,7 @@ rule report:
         line.path("tables.done"),
         line.path("figures.done"),
         line.path("prediction.csv"),
+        [folder / "claims.csv" for folder in other_tiers(line.folders.root)],
     output:
         line.path("report.html"),
     shell:

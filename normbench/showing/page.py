@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from normbench.agreement import compared
 from normbench.coverage import missing
 from normbench.line import read_content
 from normbench.measured import Measured
@@ -60,6 +61,7 @@ def content(root: Path, measured: Measured, claims: list[dict[str, str]]) -> dic
         "guests": measured.plan["guests"],
         "prediction": prediction,
         "comparison": comparison(measured),
+        "agreement": compared(root, list(papers.values()), measured),
         "coverage": missing(papers, claims, measured.tier),
         "curve_seeds": runs["seeds"],
         "packed": {"drawings": pack_json(drawings), "runs": pack_json(runs), "library": pack(plotting_library())},
