@@ -72,7 +72,7 @@ def latex(shaped: Shaped) -> str:
     ]
     footnotes = [f"{_raised(mark)} {tex(note)}." for mark, note in shaped.footnotes()]
     if footnotes:
-        lines += [r"\par\smallskip", r"\begin{minipage}{\linewidth}\footnotesize"]
+        lines += [r"\par\smallskip", r"\begin{minipage}{\linewidth}\footnotesize\raggedright"]
         lines += [*(f"{line}\\\\" for line in footnotes[:-1]), footnotes[-1], r"\end{minipage}"]
     return "\n".join([*lines, r"\end{table}"]) + "\n"
 

@@ -1,22 +1,19 @@
-"""A real Chromium without a window, spoken to over a pipe in its own protocol (Chrome DevTools): no driver, no port, no network.
-
-Debian's package is installed where it is missing and this user may; where it cannot be had, the reason is an error of its own.
-"""
+"""A real Chromium without a window, spoken to over a pipe in its own protocol (Chrome DevTools): no driver, no port, no network."""
 
 import base64
 import fcntl
 import itertools
 import json
 import os
-import shutil
 import subprocess
 import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-INSTALL = "apt-get install -y --no-install-recommends chromium fonts-dejavu-core"
+from debian import program
+
+CHROMIUM = (("chromium", "chromium-browser", "google-chrome"), "chromium fonts-dejavu-core")
 PATIENCE = 60.0  # seconds for one answer, on a busy machine
 OPTIONS = (
     "--headless=new",
@@ -31,27 +28,6 @@ OPTIONS = (
     "--host-resolver-rules=MAP * ~NOTFOUND",
 )
 KEYS = {"Tab": 9, "Enter": 13, " ": 32, "ArrowDown": 40, "ArrowUp": 38}
-
-
-class Unavailable(RuntimeError):
-    """Why there is no browser here, in words."""
-
-
-def program() -> str:
-    """The browser's path, installed first where that is possible."""
-    if not _found() and os.geteuid() == 0 and shutil.which("apt-get"):
-        quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        for command in ("apt-get update", INSTALL.replace("install", "-o DPkg::Lock::Timeout=300 install", 1)):
-            done = subprocess.run(command.split(), env=quiet, capture_output=True, text=True)
-        if done.returncode:
-            raise Unavailable(f"chromium is not installed, and `{INSTALL}` failed: {done.stderr.strip().splitlines()[-1]}")
-    if not _found():
-        raise Unavailable(f"chromium is not installed, which the page is tested in; as root: {INSTALL}")
-    return _found()
-
-
-def _found() -> str | None:
-    return next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
 class Browser:
@@ -149,7 +125,7 @@ def browser(profile: Path):
     """A Browser whose files are in `profile`, gone afterwards."""
     (their_in, our_out), (our_in, their_out) = os.pipe(), os.pipe()
     theirs = [fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (their_in, their_out)]  # out of the way of 3 and 4, where it listens
-    command = ["bash", "-c", f'exec "$@" 3<&{theirs[0]} 4>&{theirs[1]}', "bash", program(), *OPTIONS, f"--user-data-dir={profile}"]
+    command = ["bash", "-c", f'exec "$@" 3<&{theirs[0]} 4>&{theirs[1]}', "bash", program(*CHROMIUM), *OPTIONS, f"--user-data-dir={profile}"]
     with open(profile / "log", "wb") as log:
         streams = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
         process = subprocess.Popen(command, pass_fds=theirs, env={**os.environ, "HOME": str(profile)}, **streams)

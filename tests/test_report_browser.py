@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from browser import Unavailable, browser, program
+from browser import CHROMIUM, browser
+from debian import Unavailable, program
 from synthetic_build import make_build
 
 from normbench import figures, report
@@ -211,4 +212,4 @@ def test_a_screen_reader_finds_its_way(page):
 def test_where_no_browser_can_be_had_one_sentence_says_so(monkeypatch):
     monkeypatch.setattr("shutil.which", lambda name: None)
     with pytest.raises(Unavailable, match=r"^chromium is not installed, .*; as root: apt-get install .*chromium"):
-        program()
+        program(*CHROMIUM)
