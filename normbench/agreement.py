@@ -21,26 +21,47 @@ FEWEST = 3  # rows that have an order to speak of
 
 @dataclass(frozen=True)
 class Agreement:
-    """One column at two tiers. told: pairs of rows that both tiers tell apart; same: those in the same order at both."""
+    """One column at two tiers. told: pairs of arms that both tiers tell apart -> whether they stand in the same order at both."""
 
     paper: str
     table: str
     column: str
-    rows: int
+    metric: str
+    arms: tuple[str, ...]
     tau: Correlation
+    told: dict[frozenset[str], bool]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A tier against another one, called `tier`. told: over all columns, a pair that stands in several of them once; same: of those."""
+
+    tier: str
+    columns: list[Agreement]
     told: int
     same: int
 
 
+def compared(root: Path, papers: list[Paper], here: Measured) -> list[Compared]:
+    """The tier at `root` against each other tier beside it that has run."""
+    found = []
+    for folder in other_tiers(root):
+        columns = agreements(papers, here, Measured.of_metrics(folder))
+        told = {(one.paper, one.metric, pair): same for one in columns for pair, same in one.told.items()}
+        found.append(Compared(folder.name, columns, len(told), sum(told.values())))
+    return found
+
+
 def agreements(papers: list[Paper], here: Measured, there: Measured) -> list[Agreement]:
-    """Every column of which both tiers have measured enough rows; one that stands in several tables counts once."""
+    """Every column of which both tiers have measured enough rows; one that stands in several tables is there once."""
     found: dict[tuple, Agreement] = {}
     for paper in papers:
         for table in paper.tables:
             for column in table.columns:
                 pairs = list(_measured_at_both(paper, table, column, here, there))
                 if len(pairs) >= FEWEST:
-                    found.setdefault((paper.key, *sorted(arm for arm, _, _ in pairs)), _agreement(paper, table, column, pairs))
+                    one = _agreement(paper, table, column, pairs)
+                    found.setdefault((one.paper, one.metric, *sorted(one.arms)), one)
     return list(found.values())
 
 
@@ -55,11 +76,13 @@ def _measured_at_both(paper: Paper, table: Table, column: str, here: Measured, t
 
 
 def _agreement(paper: Paper, table: Table, column: str, pairs: list[tuple[str, Sample, Sample]]) -> Agreement:
-    tau = kendall([h.mean for _, h, _ in pairs], [t.mean for _, _, t in pairs])
-    signs = [(_apart(h, other_h), _apart(t, other_t)) for (_, h, t), (_, other_h, other_t) in combinations(pairs, 2)]
-    told = [(one, other) for one, other in signs if one and other]
-    same = sum(one == other for one, other in told)
-    return Agreement(paper.key, table.title, table.columns[column].title, len(pairs), tau, len(told), same)
+    tau, told = kendall([h.mean for _, h, _ in pairs], [t.mean for _, _, t in pairs]), {}
+    for (arm, h, t), (other, other_h, other_t) in combinations(pairs, 2):
+        signs = _apart(h, other_h), _apart(t, other_t)
+        if all(signs):
+            told[frozenset((arm, other))] = signs[0] == signs[1]
+    at = table.columns[column]
+    return Agreement(paper.key, table.title, at.title, at.metric or table.metric, tuple(arm for arm, _, _ in pairs), tau, told)
 
 
 def _apart(a: Sample, b: Sample) -> int:
@@ -68,8 +91,3 @@ def _apart(a: Sample, b: Sample) -> int:
         return 0
     low, high = difference(a.values, b.values).interval
     return (low > 0) - (high < 0)
-
-
-def compared(root: Path, papers: list[Paper], here: Measured) -> list[tuple[str, list[Agreement]]]:
-    """(tier, its columns that can be compared) of each other tier beside `root`."""
-    return [(folder.name, agreements(papers, here, Measured.of_metrics(folder))) for folder in other_tiers(root)]
