@@ -33,7 +33,7 @@ STATES = {"there": (200, 0.0), "down": None, "slow": (200, SLOW), "500": (500, 0
 
 @contextmanager
 def server(state: tuple[int, float] | None, asked: list[str]):
-    """The address of a server that answers everything with (status, seconds late) and notes it in `asked`; None: of one that is not there."""
+    """The address of a server that answers all with (status, seconds late) and notes it in `asked`; None: of one that is not there."""
     released = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):

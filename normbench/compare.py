@@ -1,4 +1,4 @@
-"""What do two sets of results have otherwise?  python -m normbench.compare --a results/laptop --b build/laptop
+"""What do two sets of results have otherwise?  python -m normbench.compare --old results/laptop --new build/laptop
 
 Prints the verdicts that differ, the tables' cells that moved beyond their interval, and which methods, data and versions have another
 hash. Exit code 0: none; 1: some; 2: one of the two cannot be read. Times, and the commit of equal code, do not count.
@@ -35,15 +35,15 @@ class Difference:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--a", type=Path, required=True)
-    parser.add_argument("--b", type=Path, required=True)
+    parser.add_argument("--old", type=Path, required=True)
+    parser.add_argument("--new", type=Path, required=True)
     args = parser.parse_args()
     try:
-        found = list(differences(args.a, args.b))
+        found = list(differences(args.old, args.new))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    show(found, str(args.a), str(args.b))
+    show(found, str(args.old), str(args.new))
     return int(bool(found))
 
 

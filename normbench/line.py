@@ -23,7 +23,7 @@ from normbench.plan import Job, Plan, Selection, jobs, make_plan
 from normbench.spec import code_of_run, digest
 
 SQLITE = "sqlite:///"
-CONFIG = ("tier", "papers", "tasks", "methods", "data", "tracking_uri", "build", "budget_gpu_hours", "results", "a", "b", "folder")
+CONFIG = ("tier", "papers", "tasks", "methods", "data", "tracking_uri", "build", "budget_gpu_hours", "results", "old", "new", "folder")
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ def both(tmp_path) -> tuple[Path, Path]:
 
 
 def run(a: Path, b: Path, capsys) -> tuple[int, str, str]:
-    with mock.patch.object(sys, "argv", ["compare", "--a", str(a), "--b", str(b)]):
+    with mock.patch.object(sys, "argv", ["compare", "--old", str(a), "--new", str(b)]):
         code = compare.main()
     return code, *capsys.readouterr()
 

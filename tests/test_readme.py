@@ -1,11 +1,14 @@
 """The README's example is complete: copied into methods/ it conforms, and stands in every table without another edit."""
 
 import re
+import shlex
 
 import pytest
+from snakemake.cli import parse_config
 
 from normbench import methods, papers, plan, tiers
 from normbench.conformance import CHECKS
+from normbench.line import CONFIG
 from normbench.methods import load_method
 from normbench.schema import ROOT
 
@@ -53,3 +56,34 @@ def test_commands_and_files_that_it_names_exist():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for target in re.findall(r"^make (\w+)", README, re.MULTILINE):
         assert f"\n{target}:" in makefile
+
+
+def documented() -> list[str]:
+    """Every `snakemake` command in what users read."""
+    pages = [
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        *ROOT.glob("docs/*.md"),
+        *ROOT.glob("tasks/*/README.md"),
+        ROOT / "results" / "README.md",
+    ]
+    texts = [re.sub(r"\\\n", " ", page.read_text(encoding="utf-8")) for page in pages]
+    found = {one.strip() for text in texts for one in re.findall(r"^\s*snakemake [^#`\n]*|`snakemake [^`\n]+`", text, re.MULTILINE)}
+    return sorted(one.strip("`") for one in found)
+
+
+@pytest.mark.parametrize("command", documented())
+def test_documented_commands_are_such_that_snakemake_takes_them(command):
+    """Its keys have two letters at least, and ours are these; its targets are rules of ours."""
+    words = shlex.split(command)
+    after = words[words.index("--config") + 1 :] if "--config" in words else []
+    entries = [word for i, word in enumerate(after) if not any(w.startswith("-") for w in after[: i + 1])]
+    assert set(parse_config(entries)) <= set(CONFIG)
+    rules = re.findall(
+        r"^rule (\w+):", "".join(p.read_text(encoding="utf-8") for p in [ROOT / "Snakefile", *ROOT.glob("workflows/*.smk")]), re.MULTILINE
+    )
+    assert len(words) == 1 or words[1].startswith("-") or words[1] in rules or "/" in words[1]
+
+
+def test_there_are_commands_to_look_at():
+    assert len(documented()) > 15

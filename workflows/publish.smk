@@ -27,13 +27,13 @@ rule check_results:
         PYTHON + " normbench.check_results --results {params.results:q}"
 
 
-# snakemake compare --config a=results/laptop b=build/laptop
+# snakemake compare --config old=results/laptop new=build/laptop
 rule compare:
     params:
-        a=config.get("a", f"results/{line.folders.tier}"),
-        b=config.get("b", line.folders.root),
+        old=config.get("old", f"results/{line.folders.tier}"),
+        new=config.get("new", line.folders.root),
     shell:
-        PYTHON + " normbench.compare --a {params.a:q} --b {params.b:q}"
+        PYTHON + " normbench.compare --old {params.old:q} --new {params.new:q}"
 
 
 # snakemake check_contribution --config folder=path/to/laptop
