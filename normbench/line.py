@@ -116,6 +116,10 @@ def open_line(config: dict[str, Any], main: bool = True) -> Line:
     if main:
         write_jobs(folders, packs)
         write_if_changed(folders.root / "plan.json", plan_text(plan, left, done))
+        if (
+            packs
+        ):  # newer than what was collected: records may have been lost since, of which Snakemake, where it has no notes, knows nothing
+            (folders.root / "plan.json").touch()
         forget_lost_store(folders, tracking_uri)
         forget_lost_data(folders, data)
     return Line(plan, folders, data, tracking_uri, packs, done)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from normbench.line import open_line
 from normbench.schema import ROOT
 
 SNAKEMAKE = [sys.executable, "-m", "snakemake", "all", "--cores", "1"]
@@ -89,6 +90,15 @@ def test_a_second_time_there_is_nothing_to_do_and_a_damaged_record_is_made_again
     made_again, first = json.loads(record.read_text()), json.loads(content + b"" if content.endswith(b"\n") else content)
     assert made_again["metrics"] == first["metrics"] and made_again["curves"] == first["curves"]
     assert (made / "mlflow.db").is_file()  # imported again, although its mark was there
+
+
+def test_what_is_left_to_train_makes_the_plan_newer_than_what_was_collected(tmp_path):
+    """Snakemake rebuilds no missing file behind one that is up to date; its notes, which would tell, lie in the folder it was called in."""
+    config = {"tier": "tiny", "papers": "norm_matters", "tasks": "imagenet", "build": str(tmp_path)}
+    open_line(config)
+    plan = tmp_path / "tiny" / "plan.json"
+    os.utime(plan, (1, 1))
+    assert open_line(config).jobs and plan.stat().st_mtime > 1
 
 
 def test_a_job_killed_in_the_middle_is_taken_up_again_and_ends_with_the_same_numbers(made, tmp_path):
