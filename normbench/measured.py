@@ -40,9 +40,10 @@ class Measured:
 
     @classmethod
     def read(cls, root: Path) -> "Measured":
+        metrics = _metrics(root)
         curves = read_table(root / "curves.parquet", ("run", "metric"))
         probes = read_table(root / "probes.parquet", ("run", "layer", "quantity"))
-        return cls(*_metrics(root), curves, probes)
+        return cls(*metrics, curves, probes)
 
     @classmethod
     def of_metrics(cls, root: Path) -> "Measured":

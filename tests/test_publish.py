@@ -18,6 +18,7 @@ from normbench.publish import publish
 from normbench.published import croissant, datapackage, derived, sampled
 from normbench.published.citation import read_citation, write_version
 from normbench.published.columns import CELLS, CLAIMS, CURVES, PREDICTION, PROBES, RUNS, TABLES, names
+from normbench.published.kept import merged
 from normbench.published.tables import read_table
 from normbench.published.version import bumped, change
 from normbench.schema import ROOT
@@ -126,6 +127,24 @@ def test_on_another_day_with_other_times_every_file_stays_as_it_is(again):
     says = publish(build, results, results.parent / "CITATION.cff")
     assert len(says) == 1 and says[0].startswith(f"published: {results / 'quick'}")
     assert files(results) | {"cff": (results.parent / "CITATION.cff").read_bytes()} == before
+
+
+def test_a_run_whose_code_is_in_a_commit_by_now_says_which(again):
+    """Otherwise a run that was first made of edited files could never be contributed."""
+    build, results = again
+    old = pl.read_parquet(results / "quick" / "runs.parquet")
+    (run, other) = old["run"].unique(maintain_order=True)[:2]
+
+    def made_of(runs: list[str], commit: str, rest: pl.Expr):
+        return lambda table: table.with_columns(pl.when(pl.col("run").is_in(runs)).then(pl.lit(commit)).otherwise(rest).alias("git_commit"))
+
+    edit(results / "quick", RUNS, made_of([run, other], "e" * 40 + "+", pl.col("git_commit")))
+    edit(build, RUNS, made_of([other], "f" * 40 + "+", pl.lit("d" * 40)))
+    commits = merged(build, results / "quick")["runs"]
+    assert set(commits.filter(pl.col("run") == run)["git_commit"]) == {"d" * 40}
+    assert set(commits.filter(pl.col("run") == other)["git_commit"]) == {"e" * 40 + "+"}
+    rest = commits.filter(~pl.col("run").is_in([run, other])).sort("run", "metric")
+    assert rest.equals(old.filter(~pl.col("run").is_in([run, other])).sort("run", "metric"))
 
 
 def test_one_other_number_changes_its_run_alone_and_the_major_version(again, monkeypatch):

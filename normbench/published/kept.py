@@ -25,7 +25,13 @@ def merged(build: Path, before: Path) -> Tables:
     except InputError:  # nothing there yet, or of another version: nothing to keep
         return new
     same = same_runs(new, old) & _of_equal_code(new["runs"], *plans)
+    same -= _in_no_commit(old["runs"]) - _in_no_commit(new["runs"])  # what is known better now
     return new | {"runs": _with_times_of(new["runs"], old["runs"], same)}
+
+
+def _in_no_commit(runs: pl.DataFrame) -> set[str]:
+    """The runs that were made while files differed from the commit that is named."""
+    return set(runs.filter(pl.col("git_commit").str.ends_with("+"))["run"].unique())
 
 
 def same_runs(new: Tables, old: Tables) -> set[str]:
