@@ -11,7 +11,7 @@ from normbench.spec import ArmSpec
 from normbench.tasks import Resources, absence, read_task, task_names
 from normbench.tiers import GUEST, TierFile, as_guest, check_overrides, points, read_tier, with_norms_from
 
-SHORT_JOB = 30.0  # seconds, as short as a job may get for the sake of an even end
+SHORT_JOB = 15.0  # seconds, as short as a job may get for the sake of an even end
 
 Job = dict[str, list[int]]  # arm id -> those of its seeds that one process trains
 Point = tuple[dict[str, Any], str]  # swept values, arm id
