@@ -10,8 +10,12 @@ from normbench.line import open_line, other_tiers
 from normbench.progress import start_display
 from normbench.summary import summary
 
+# --cores without an executor of a cluster's: the jobs run here, side by side.
+held = workflow.resource_settings
+HERE = held.cores if held.nodes is None else None
+
 try:
-    line = open_line(config, main=workflow.is_main_process)
+    line = open_line(config, main=workflow.is_main_process, processes=HERE)
 except InputError as error:
     raise WorkflowError(str(error))
 
@@ -24,7 +28,7 @@ include: "workflows/publish.smk"
 
 
 # Only training is worth a place in a cluster's queue.
-localrules: data, check, runs, claims, tables, prediction, figures, mlflow, report, plan, predict, publish, check_results, compare, check_contribution, golden, write_golden, all
+localrules: data, check, runs, claims, tables, prediction, figures, mlflow, plotting_library, report, plan, predict, publish, check_results, compare, check_contribution, golden, write_golden, all
 
 
 rule all:

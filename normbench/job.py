@@ -9,15 +9,12 @@ does not keep the others from running: the exit code is 1 at the end, with one s
 import argparse
 import contextlib
 import os
-import platform
-import resource
 import shutil
-import subprocess
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +26,14 @@ from normbench.collector import leave_imports_alone
 from normbench.errors import InputError
 from normbench.files import whole_file, write_json
 from normbench.line import Folders, arm_digest, read_content
-from normbench.methods import read_method
 from normbench.parallel import Processes, any_of, from_torchrun, together
+from normbench.plan import Job
 from normbench.precision import set_arithmetic
 from normbench.progress import Reporter
-from normbench.records import Record, is_current, sha256, write_record
-from normbench.running import Context, Result
-from normbench.schema import ROOT
+from normbench.records import is_current, sha256, write_record
+from normbench.run_record import make_record
+from normbench.running import Context
+from normbench.sharing import LOOK_EVERY, alone, held, runs_elsewhere
 from normbench.spec import arm_from, digest
 from normbench.tasks import load_adapter
 from normbench.tiers import read_tier
@@ -47,6 +45,7 @@ def main() -> int:
     parser.add_argument("--root", type=Path, required=True, help="build/<tier>")
     parser.add_argument("--data", type=Path, required=True, help="the folder of datasets")
     parser.add_argument("--job", required=True)
+    parser.add_argument("--share", action="store_true", help="take runs of the other jobs on this machine when this one has none left")
     args = parser.parse_args()
     set_arithmetic(int(os.environ.get("OMP_NUM_THREADS", "1")))
     folders = Folders(args.root.parent, args.root.name)
@@ -56,41 +55,78 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     leave_imports_alone()
-    failed = False
     processes = from_torchrun()
     device = _device(processes)
+    shared = args.share and processes.size == 1 and device.type == "cpu"
     with together(processes, device), _reporter(folders, args.job, processes) as reporter:
-        place = Place(folders, args.data, device, processes, reporter)
-        for arm, seeds in job.items():
-            try:
-                train_arm(place, arm, seeds)
-            except Interrupted:
-                print(f"{arm}: told to stop; the checkpoint is written, the next `snakemake all` goes on from it", file=sys.stderr)
-                return 143
-            except InputError as error:
-                failed = True
-                print(f"error: {error}", file=sys.stderr)
-                if processes.size > 1:
-                    break  # the others may be waiting for this one in the middle of the arm
-            except Exception:  # a fault of ours or of a method: the other arms still count
-                if processes.size > 1:
-                    raise
-                failed = True
-                print(f"error: {arm} stopped with a fault:\n{traceback.format_exc()}", file=sys.stderr)
+        place = Place(folders, args.data, device, processes, reporter, held if shared else alone)
+        try:
+            failed = train_all(place, job)
+            if shared:
+                for arm, seed in runs_elsewhere(folders, args.job):
+                    attempt(place, arm, [seed], tell=False)  # what fails is told by the job that it is of
+                failed = finish(place, job, failed)
+        except Interrupted as where:
+            print(f"{where}: told to stop; the checkpoint is written, the next `snakemake all` goes on from it", file=sys.stderr)
+            return 143
     if not failed and processes.first:
         write_json(folders.root / "jobs" / f"{args.job}.done", {"job": args.job, "arms": job})
-    return int(failed)
+    return int(bool(failed))
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a job's runs happen. device: this process's own."""
+    """Where a job's runs happen. device: this process's own. turn: whether a run is this process's to train, for as long as it does."""
 
     folders: Folders
     data: Path
     device: torch.device
     processes: Processes
     reporter: Reporter
+    turn: Callable[[Folders, str], contextlib.AbstractContextManager[bool]] = alone
+
+
+def train_all(place: Place, job: Job) -> set[str]:
+    """All arms of a job, of which several processes leave out what follows a mistake. Returns the arms that failed."""
+    failed: set[str] = set()
+    for arm, seeds in job.items():
+        if not attempt(place, arm, seeds):
+            failed.add(arm)
+            if place.processes.size > 1:
+                break  # the others may be waiting for this one in the middle of the arm
+    return failed
+
+
+def finish(place: Place, job: Job, failed: set[str]) -> set[str]:
+    """What is left of a job whose runs others took too: waits for those, and trains what they gave up. Returns the arms that failed."""
+    arms = {arm: read_content(place.folders.arm(arm)) for arm in job}
+    failed = set(failed)
+    while left := [(a, s) for a, seeds in job.items() if a not in failed for s in seeds if not _is_trained(place.folders, arms[a], s)]:
+        for arm, seed in left:
+            if (source := arms[arm]["spec"]["source"]) in failed:
+                print(f"error: {arm}: needs the weight norms of {source}, which failed", file=sys.stderr)
+            if source in failed or not attempt(place, arm, [seed]):
+                failed.add(arm)
+        time.sleep(LOOK_EVERY)
+    return failed
+
+
+def attempt(place: Place, arm: str, seeds: list[int], tell: bool = True) -> bool:
+    """train_arm; what goes wrong is told and keeps nothing else from running. Returns whether nothing did; raises Interrupted."""
+    try:
+        train_arm(place, arm, seeds)
+        return True
+    except Interrupted:
+        raise Interrupted(arm) from None
+    except InputError as error:
+        message = f"error: {error}"
+    except Exception:  # a fault of ours or of a method: the other arms still count
+        if place.processes.size > 1:
+            raise
+        message = f"error: {arm} stopped with a fault:\n{traceback.format_exc()}"
+    if tell:
+        print(message, file=sys.stderr)
+    return False
 
 
 def train_arm(place: Place, arm: str, seeds: list[int]) -> None:
@@ -98,16 +134,25 @@ def train_arm(place: Place, arm: str, seeds: list[int]) -> None:
     folders = place.folders
     content = read_content(folders.arm(arm))
     for seed in seeds:
-        done = place.processes.first and _is_trained(folders, content, seed)
-        if not any_of([done], place.device)[0]:
-            train_run(place, content, seed)
-        elif done:
-            _forget_checkpoints(folders.checkpoint(f"{arm}-s{seed}"))
+        with place.turn(folders, f"{arm}-s{seed}") as ours:
+            if ours:
+                _train_unless_done(place, content, seed)
     # Whichever job is the last sees all; where two are, they write the same.
     if place.processes.first and all(_is_trained(folders, content, seed) for seed in content["seeds"]):
         paths = {run: folders.record(run) for run in (f"{arm}-s{seed}" for seed in content["seeds"])}
         records = {run: {"bytes": path.stat().st_size, "sha256": sha256(path)} for run, path in paths.items()}
         write_json(folders.index(arm), {"arm": arm, "content": arm_digest(content), "records": records})
+
+
+def _train_unless_done(place: Place, content: dict[str, Any], seed: int) -> None:
+    """A run that has no record yet; not yet one that needs the norms of another which is still being trained beside this process."""
+    folders, source = place.folders, content["spec"]["source"]
+    done = place.processes.first and _is_trained(folders, content, seed)
+    if any_of([done], place.device)[0]:
+        if done:
+            _forget_checkpoints(folders.checkpoint(f"{content['arm']}-s{seed}"))
+    elif place.turn is alone or source is None or _is_trained(folders, read_content(folders.arm(source)), seed):
+        train_run(place, content, seed)
 
 
 def _is_trained(folders: Folders, content: dict[str, Any], seed: int) -> bool:
@@ -140,7 +185,8 @@ def train_run(place: Place, content: dict[str, Any], seed: int) -> None:
     if result.trained.norms:
         with whole_file(folders.norms(run)) as file:
             np.savez(file, **result.trained.norms)
-    write_record(_record(place, content, seed, result, seconds), folders.record(run))
+    record = make_record(content, seed, result, seconds, tier=folders.tier, device=place.device, world_size=place.processes.size)
+    write_record(record, folders.record(run))
     _forget_checkpoints(checkpoints.path)
     reporter.finished(run, result.trained.status)
 
@@ -166,41 +212,6 @@ def _reporter(folders: Folders, job: str, processes: Processes) -> contextlib.Ab
     return Reporter(path) if processes.first else contextlib.nullcontext(Reporter(path))
 
 
-def _record(place: Place, content: dict[str, Any], seed: int, result: Result, seconds: float) -> Record:
-    trained, method, device, processes = result.trained, content["spec"]["method"], place.device, place.processes
-    return Record(
-        run=f"{content['arm']}-s{seed}",
-        arm=content["arm"],
-        seed=seed,
-        tier=place.folders.tier,
-        spec=content["spec"],
-        status=trained.status,
-        step=trained.step,
-        cause=trained.cause,
-        metrics=result.metrics,
-        curves=trained.curves,
-        probes=[row for row in result.probes if np.isfinite(row["value"])],
-        sites=result.sites,
-        n_parameters=result.n_parameters,
-        seconds=round(seconds, 3),
-        step_seconds=round(trained.step_seconds, 3),
-        samples_per_second=round(trained.samples / trained.step_seconds, 3) if trained.samples else None,
-        peak_memory_bytes=_peak_memory(device),
-        world_size=processes.size,
-        device_batch_size=_device_batch_size(content["spec"]["recipe"], processes.size),
-        gpu_hours=round(seconds * processes.size / 3600, 6) if device.type == "cuda" else 0.0,
-        code=content["code"],
-        method_sha256=read_method(method).sha256,
-        data_sha256=result.data_sha256,
-        git_commit=_git_commit(),
-        torch=torch.__version__,
-        engine=result.engine or f"torch {torch.__version__}",
-        notes=result.notes,
-        device=torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-        machine={"node": platform.node(), "cpu": platform.machine(), "cores": os.cpu_count(), "python": platform.python_version()},
-    )
-
-
 def _recorded_norms(folders: Folders, source: str | None, seed: int) -> dict[str, np.ndarray] | None:
     """The norms that the same seed of another arm recorded."""
     if source is None:
@@ -213,31 +224,6 @@ def _recorded_norms(folders: Folders, source: str | None, seed: int) -> dict[str
         )
     with np.load(path, allow_pickle=False) as file:
         return {name: file[name] for name in file.files}
-
-
-def _device_batch_size(recipe: dict[str, Any], world_size: int) -> int | None:
-    """Samples that went through the network at once; None where a recipe has no batches."""
-    share = recipe["batch_size"] // world_size if "batch_size" in recipe else None
-    return min(share, recipe.get("device_batch_size") or share) if share else None
-
-
-def _peak_memory(device: torch.device) -> int:
-    """Bytes: of the GPU for this run, of the process so far on a CPU."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-@cache
-def _git_commit() -> str:
-    """The commit that is checked out, with "+" where files differ from it; "" outside a repository."""
-    with contextlib.suppress(OSError, subprocess.CalledProcessError):
-        head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
-        changed = subprocess.run(
-            ["git", "status", "--porcelain", "-uno"], cwd=ROOT, capture_output=True, text=True, check=True
-        ).stdout.strip()
-        return head + ("+" if changed else "")
-    return ""
 
 
 if __name__ == "__main__":

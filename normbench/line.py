@@ -88,11 +88,11 @@ class Line:
         return allocation(self.plan, read_content(self.folders.job(job))["arms"])
 
 
-def open_line(config: dict[str, Any], main: bool = True) -> Line:
+def open_line(config: dict[str, Any], main: bool = True, processes: int | None = None) -> Line:
     """Plan the tier that `config` (Snakemake's --config) asks for and write down what its jobs need.
 
     main: whether this is the process that the user started. A cluster's job reads the Snakefile again
-    while others run, and must then change no file.
+    while others run, and must then change no file. processes: how many jobs run side by side on this machine; None on a cluster.
     """
     for key in config:
         if key not in CONFIG:
@@ -110,7 +110,7 @@ def open_line(config: dict[str, Any], main: bool = True) -> Line:
     left = [arm for arm in plan.selected if arm not in set(done)]
     if "budget_gpu_hours" in config:
         left = within_budget(plan, folders, left, read_budget(config["budget_gpu_hours"], plan.tier.gpus, tier))
-    packs = {digest(pack)[:12]: pack for pack in jobs(plan, left)}
+    packs = {digest(pack)[:12]: pack for pack in jobs(plan, left, processes)}
     data = Path(config.get("data", build / "data"))
     tracking_uri = str(config.get("tracking_uri", f"sqlite:///{build}/mlflow.db"))
     if main:

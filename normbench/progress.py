@@ -18,6 +18,7 @@ from pathlib import Path
 from normbench.files import write_json
 
 PLAIN_EVERY = 20.0  # seconds between two lines where nobody watches a terminal
+PLAIN_LOOKS = 4  # seconds between two looks there
 
 
 class Reporter:
@@ -74,7 +75,7 @@ class Status:
 
 def status(root: Path, whole: dict) -> Status:
     """Where the line stands. whole: arm -> {"seconds": expected, "runs": [...]}, of the arms to be trained."""
-    states = _states(root / "progress")
+    states = list(jobs_here(root).values())
     done = seconds_done = 0.0
     for arm in whole.values():
         present = [run for run in arm["runs"] if (root / "records" / f"{run}.json").is_file() and not _stale(root, run, arm)]
@@ -92,13 +93,14 @@ def _stale(root: Path, run: str, arm: dict) -> bool:
     return (root / "records" / f"{run}.json").stat().st_mtime < arm["since"]
 
 
-def _states(folder: Path) -> list[dict]:
-    states = []
-    for path in sorted(folder.glob("*.json")):
+def jobs_here(root: Path) -> dict[str, dict]:
+    """The jobs that run on this machine -> where each is."""
+    states = {}
+    for path in sorted((root / "progress").glob("*.json")):
         try:
             state = json.loads(path.read_text(encoding="utf-8"))
             os.kill(state["pid"], 0)
-            states.append(state)
+            states[path.stem] = state
         except (OSError, ValueError):  # just being replaced, or left by a killed job
             continue
     return states
@@ -152,7 +154,10 @@ def _watch_plain(root: Path, whole: dict, parent: int) -> None:
             shown = time.time()
         if now.runs_done == now.runs:
             return
-        time.sleep(1)
+        for _ in range(PLAIN_LOOKS):  # its end is seen at once; looking through thousands of records takes longer
+            time.sleep(1)
+            if not _alive(parent):
+                return
 
 
 def _watch_terminal(root: Path, whole: dict, parent: int) -> None:

@@ -22,9 +22,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--root", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--library", type=Path, help="the plotting library, as normbench.showing.packed writes it")
     args = parser.parse_args()
     try:
-        page = render(args.root)
+        page = render(args.root, args.library and args.library.read_text(encoding="ascii"))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -33,14 +34,14 @@ def main() -> int:
     return 0
 
 
-def render(root: Path) -> str:
-    """The page of the tier at `root`."""
+def render(root: Path, library: str | None = None) -> str:
+    """The page of the tier at `root`. library: the packed plotting library, else put together here."""
     measured, claims = Measured.read(root), read_claims(root / "claims.csv")
     environment = Environment(
         loader=PackageLoader("normbench"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     template = environment.get_template("report.html.jinja")
-    return template.render(**content(root, measured, claims), origin=provenance(measured.runs), cost=cost(root, measured.runs))
+    return template.render(**content(root, measured, claims, library), origin=provenance(measured.runs), cost=cost(root, measured.runs))
 
 
 if __name__ == "__main__":

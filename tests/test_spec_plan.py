@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from normbench.errors import InputError
 from normbench.papers import read_paper
-from normbench.plan import Selection, jobs, make_plan
+from normbench.plan import SHORT_JOB, Selection, jobs, make_plan
 from normbench.schema import ROOT
 from normbench.spec import TRAINING_CODE, ArmSpec, arm_from, canonical, code_digest, model_label
 from normbench.tasks import recipe_schema
@@ -132,6 +132,32 @@ def test_jobs_hold_every_run_once_and_those_that_need_anothers_norms_come_later(
     assert all(last[source] < first[arm] for arm, source in depending.items())
     assert packs == jobs(plan, list(reversed(plan.selected)))  # the same whatever the order
     assert all(len({plan.arms[arm].task for arm in pack}) == 1 for pack in packs)
+
+
+@pytest.mark.parametrize("tier, processes", [("quick", 1), ("quick", 2), ("quick", 16), ("tiny", 64)])
+def test_on_one_machine_every_process_gets_a_job_of_each_task(tier, processes):
+    plan = make_plan(tier)
+    packs = jobs(plan, plan.selected, processes)
+    runs = sorted((arm, seed) for pack in packs for arm, seeds in pack.items() for seed in seeds)
+    assert runs == sorted((arm, seed) for arm in set(plan.selected) for seed in plan.seeds(arm))
+    assert packs == jobs(plan, list(reversed(plan.selected)), processes)
+    for task in {plan.arms[arm].task for arm in plan.selected}:
+        of_task = [pack for pack in packs if plan.arms[next(iter(pack))].task == task]
+        assert all(plan.arms[arm].task == task for pack in of_task for arm in pack)
+        seconds = [plan.job_seconds(pack) for pack in of_task]
+        longest = max(plan.seconds(arm) for pack in of_task for arm in pack)
+        assert len(of_task) <= max(1, min(processes, int(sum(seconds) / SHORT_JOB)))
+        depending = sum(plan.seconds(arm) for pack in of_task for arm in pack if plan.arms[arm].source)
+        assert max(seconds) - min(seconds) <= longest + depending + 1e-6
+    for pack in packs:
+        assert all(list(pack).index(source) < list(pack).index(arm) for arm in pack if (source := plan.arms[arm].source))
+
+
+def test_on_one_machine_with_gpus_jobs_are_those_of_a_queue():
+    plan = make_plan("paper")
+    wanted = plan.selected[:40]
+    assert all(plan.gpus(arm) for arm in wanted)
+    assert jobs(plan, wanted, 64) == jobs(plan, wanted)
 
 
 def test_the_arm_whose_norms_are_used_has_recorded_them():

@@ -5,5 +5,6 @@ PYTHON = f"{sys.executable} -m"
 rule data:
     output:
         str(line.folders.ready("{dataset}")),
+    priority: 1_000_000
     shell:
         PYTHON + " normbench.prepare --data {line.data} --dataset {wildcards.dataset} --ready {output}"

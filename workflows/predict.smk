@@ -13,5 +13,6 @@ rule prediction:
         line.path("runs.parquet"),
     output:
         line.path("prediction.csv"),
+    priority: 2
     shell:
         PYTHON + " normbench.prediction --root {line.folders.root} --output {output}"

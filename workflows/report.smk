@@ -1,4 +1,6 @@
 # Figures, MLflow and the page to read.
+from normbench.showing.packed import VEGA_LITE
+
 
 
 rule figures:
@@ -8,6 +10,7 @@ rule figures:
         line.path("prediction.csv"),
     output:
         touch(line.path("figures.done")),
+    priority: 1
     shell:
         PYTHON + " normbench.figures --root {line.folders.root}"
 
@@ -21,6 +24,14 @@ rule mlflow:
         PYTHON + " normbench.tracking --root {line.folders.root} --tracking-uri {line.tracking_uri} --done {output}"
 
 
+# Of no run: it is put together while the first jobs start.
+rule plotting_library:
+    output:
+        str(line.folders.build / "page" / f"vega-lite-{VEGA_LITE}.txt"),
+    shell:
+        PYTHON + " normbench.showing.packed --output {output}"
+
+
 rule report:
     input:
         line.path("claims.csv"),
@@ -28,7 +39,8 @@ rule report:
         line.path("figures.done"),
         line.path("prediction.csv"),
         [folder / "claims.csv" for folder in other_tiers(line.folders.root)],
+        library=rules.plotting_library.output[0],
     output:
         line.path("report.html"),
     shell:
-        PYTHON + " normbench.report --root {line.folders.root} --output {output}"
+        PYTHON + " normbench.report --root {line.folders.root} --output {output} --library {input.library}"

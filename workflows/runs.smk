@@ -3,7 +3,6 @@ from normbench.cluster import launcher
 
 # glibc would hand every large tensor's memory back to the system and ask for it again at the next operation: 4% of a deep network's time.
 MALLOC = "MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=1073741824 MALLOC_TOP_PAD_=67108864"
-DATASETS = sorted({line.plan.arms[arm].dataset for arms in line.jobs.values() for arm in arms})
 
 
 rule check:
@@ -11,6 +10,7 @@ rule check:
         line.path("plan.json"),
     output:
         line.path("checked.json"),
+    priority: 1_000_000  # all trainings wait for it
     shell:
         PYTHON + " normbench.check --root {line.folders.root} --output {output}"
 
@@ -22,12 +22,17 @@ def waits_for(wildcards):
     return sources and [line.path("jobs", f"{job}.done") for job, others in line.jobs.items() if sources & set(others) and job != wildcards.job]
 
 
+def datasets_of(wildcards):
+    """Inside a job, fewer jobs may be left, and other ones."""
+    return sorted({str(line.folders.ready(line.plan.arms[arm].dataset)) for arm in line.jobs.get(wildcards.job, [])})
+
+
 rule train:
     input:
         line.path("jobs", "{job}.json"),
         waits_for,
         checked=line.path("checked.json"),
-        data=[str(line.folders.ready(dataset)) for dataset in DATASETS],
+        data=datasets_of,
     output:
         line.path("jobs", "{job}.done"),
     log:
@@ -43,9 +48,10 @@ rule train:
         runtime=lambda wildcards, attempt: line.allocation(wildcards.job).runtime(attempt),
     params:
         launcher=lambda wildcards: launcher(line.allocation(wildcards.job)),
+        share="--share" if HERE else "",
     shell:
         # A scheduler's signal is for the training; what it says last still has to be written.
-        MALLOC + " OMP_NUM_THREADS={threads} {params.launcher} normbench.job --root {line.folders.root} --data {line.data} --job {wildcards.job} 2>&1"
+        MALLOC + " OMP_NUM_THREADS={threads} {params.launcher} normbench.job --root {line.folders.root} --data {line.data} --job {wildcards.job} {params.share} 2>&1"
         " | (trap '' TERM USR1; exec tee {log})"
 
 

@@ -9,6 +9,7 @@ rule claims:
         [f"papers/{key}.yaml" for key in line.plan.papers],
     output:
         line.path("claims.csv"),
+    priority: 2  # figures and the page wait for it, and nothing for MLflow
     shell:
         PYTHON + " normbench.claims --root {line.folders.root}"
 
@@ -22,5 +23,6 @@ rule tables:
         [f"papers/{key}.yaml" for key in line.plan.papers],
     output:
         touch(line.path("tables.done")),
+    priority: 2
     shell:
         PYTHON + " normbench.tables --root {line.folders.root}"

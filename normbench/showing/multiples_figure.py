@@ -113,11 +113,12 @@ def _own(ax: Axes, line: Line, along: str, log: bool) -> None:
         for row in zip(*line.values, strict=True) if len({len(v) for v in line.values}) == 1 and len(line.values[0]) > 1 else ():
             ax.plot(line.x, row, **SEEDS)
     else:
-        for x, v in zip(line.x, line.values, strict=True):
-            ends = None if log else marks.interval(v)  # a mean of values decades apart is no middle of anything
-            if ends:
-                ax.plot([x, x], np.clip(ends, *ax.get_ylim()), **marks.INTERVAL)
-            ax.plot([x] * len(v), v, **{**marks.SEED, "ms": 2.6})
+        # A mean of values decades apart is no middle of anything.
+        ends = {} if log else {x: found for x, v in zip(line.x, line.values, strict=True) if (found := marks.interval(v))}
+        if ends:
+            x, heights = np.repeat(list(ends), 3), [(*np.clip(found, *ax.get_ylim()), np.nan) for found in ends.values()]
+            ax.plot(x, np.ravel(heights), **marks.INTERVAL)
+        ax.plot(np.repeat(line.x, [len(v) for v in line.values]), [one for v in line.values for one in v], **{**marks.SEED, "ms": 2.6})
     ax.plot(*line.means(log), **OWN, marker="" if along == "k" else "o", ms=4, mec=PAGE, mew=0.6)
     for x, lost in line.lost.items():
         ax.plot(x, 0.06, transform=ax.get_xaxis_transform(), **marks.DIVERGED)

@@ -1,10 +1,31 @@
-"""What the page unpacks when it is needed: gzip in base64, which every browser of the last years reads by itself."""
+"""What the page unpacks when it is needed: gzip in base64, which every browser of the last years reads by itself.
 
+    python -m normbench.showing.packed --output build/page/vega-lite-6.4.txt
+
+writes the plotting library as it stands in every page: it takes seconds to put together, and no results.
+"""
+
+import argparse
 import base64
 import gzip
 import json
+import sys
 from functools import cache
+from pathlib import Path
 from typing import Any
+
+from normbench.files import whole_file
+
+VEGA_LITE = "6.4"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--output", type=Path, required=True)
+    args = parser.parse_args()
+    with whole_file(args.output, "w") as file:
+        file.write(packed_library())
+    return 0
 
 
 def pack(text: str) -> str:
@@ -17,11 +38,12 @@ def pack_json(data: Any) -> str:
 
 
 @cache
-def plotting_library() -> str:
-    """Vega-Lite with Vega and its embedding, as one script; it sets window.vegaEmbed."""
+def packed_library() -> str:
+    """Vega-Lite with Vega and its embedding, as one packed script; it sets window.vegaEmbed."""
     import vl_convert
 
-    return vl_convert.javascript_bundle(vl_version=VEGA_LITE)
+    return pack(vl_convert.javascript_bundle(vl_version=VEGA_LITE))
 
 
-VEGA_LITE = "6.4"
+if __name__ == "__main__":
+    sys.exit(main())

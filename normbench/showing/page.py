@@ -14,7 +14,7 @@ from normbench.ranking import comparison
 from normbench.shaped import Shaped
 from normbench.showing.embedded import inline_svg
 from normbench.showing.ledger import claim_arms, entry, facets
-from normbench.showing.packed import pack, pack_json, plotting_library
+from normbench.showing.packed import pack_json, packed_library
 from normbench.showing.run_data import arms_shown, run_data
 from normbench.showing.style import VERDICTS
 from normbench.summary import counts
@@ -37,8 +37,8 @@ SECTIONS = [
 ]
 
 
-def content(root: Path, measured: Measured, claims: list[dict[str, str]]) -> dict[str, Any]:
-    """All that stands on the page but provenance and cost."""
+def content(root: Path, measured: Measured, claims: list[dict[str, str]], library: str | None = None) -> dict[str, Any]:
+    """All that stands on the page but provenance and cost. library: packed_library(), where it is at hand."""
     figures, drawings = read_figures(root / "figures")
     papers = {key: read_paper(key) for key in measured.plan["papers"]}
     behind = [claim_arms(papers[row["paper"]], _claim_of(papers, row), measured) for row in claims if row["verdict"] != "not run"]
@@ -64,7 +64,7 @@ def content(root: Path, measured: Measured, claims: list[dict[str, str]]) -> dic
         "agreement": compared(root, list(papers.values()), measured),
         "coverage": missing(papers, claims, measured.tier),
         "curve_seeds": runs["seeds"],
-        "packed": {"drawings": pack_json(drawings), "runs": pack_json(runs), "library": pack(plotting_library())},
+        "packed": {"drawings": pack_json(drawings), "runs": pack_json(runs), "library": library or packed_library()},
     }
 
 

@@ -45,6 +45,7 @@ RC = {
     "xtick.labelcolor": INK,
     "ytick.labelcolor": INK,
     "axes.linewidth": 0.6,
+    "axes.titley": 1.0,  # else each drawing looks for marks above, where no figure has any: a sixth of its time
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
