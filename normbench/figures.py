@@ -35,7 +35,7 @@ from normbench.showing.training_figure import training_figure
 from normbench.summary import read_claims
 from normbench.tables import shaped_table
 
-PROCESSES = 4  # at most; one core is left to MLflow's records, which are imported beside them
+PROCESSES = 4  # at most: beside them MLflow's records are imported
 Draw = Callable[[], Iterable[Drawn]]
 _todo: list[tuple[Path, str, Draw]] = []  # for the forks to find
 
@@ -100,7 +100,7 @@ def _in_processes(todo: list[tuple[Path, str, Draw]]) -> list[list[dict[str, str
     """Draw and save each; what figures.json says of them. The processes are forks, for what was measured is large and only read."""
     global _todo
     _todo = todo
-    with ProcessPoolExecutor(min(PROCESSES, max(1, len(os.sched_getaffinity(0)) - 1)), get_context("fork")) as pool:
+    with ProcessPoolExecutor(min(PROCESSES, len(os.sched_getaffinity(0))), get_context("fork")) as pool:
         return list(pool.map(_draw, range(len(todo))))
 
 
