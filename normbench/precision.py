@@ -1,5 +1,7 @@
 """Number formats of a training: autocast with a scaler, or every operation's result rounded to half precision."""
 
+import os
+import sys
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -17,7 +19,11 @@ def set_arithmetic(threads: int) -> None:
     """
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    # As torch.use_deterministic_algorithms does, which imports the compiler to tell it: more than a second in front of every job.
+    torch.set_deterministic_debug_mode("warn")
+    os.environ["TORCHINDUCTOR_DETERMINISTIC"] = "1"
+    if compiler := sys.modules.get("torch._inductor.config"):
+        compiler.deterministic = True
     torch.utils.deterministic.fill_uninitialized_memory = False  # a guard for debugging, at a fifth of a small network's time
 
 

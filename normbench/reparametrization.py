@@ -20,7 +20,8 @@ from normbench.sites import Site
 
 def reparametrize(layer: nn.Module, parametrization: nn.Module) -> nn.Module:
     """`layer` with its weight computed by `parametrization` from a raw weight that starts as the weight was."""
-    return register_parametrization(layer, "weight", parametrization)
+    # Unsafe only skips trying it out, for which torch, without memory, imports its compiler: two seconds.
+    return register_parametrization(layer, "weight", parametrization, unsafe=layer.weight.is_meta)
 
 
 def parametrization_of(layer: nn.Module | None, kind: type[nn.Module]) -> nn.Module | None:
