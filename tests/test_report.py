@@ -7,6 +7,7 @@ import io
 import json
 import re
 import shutil
+import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
@@ -242,6 +243,13 @@ def test_two_pages_are_equal_and_times_stand_in_their_own_section(root, text):
     assert report.render(root) == text
     before, _, cost = text.partition('<section id="cost" ')
     assert "minutes in all" in cost and "minutes in all" not in before and "MiB" not in before
+
+
+def test_the_plotting_library_of_a_file_makes_the_same_page(root, text, tmp_path):
+    library, output = tmp_path / "page" / "library.txt", tmp_path / "report.html"
+    subprocess.run([sys.executable, "-m", "normbench.showing.packed", "--output", library], check=True)
+    subprocess.run([sys.executable, "-m", "normbench.report", "--root", root, "--output", output, "--library", library], check=True)
+    assert output.read_text() == text
 
 
 def test_what_users_and_papers_write_is_escaped(root, monkeypatch):
