@@ -10,9 +10,9 @@ from normbench.line import open_line, other_tiers
 from normbench.progress import start_display
 from normbench.summary import summary
 
-# --cores without an executor of a cluster's: the jobs run here, side by side.
+# --cores without an executor of a cluster's: the jobs run here, side by side. Inside a cluster's job this file is read again, which says nothing.
 held = workflow.resource_settings
-HERE = held.cores if held.nodes is None else None
+HERE = held.cores if held.nodes is None and workflow.is_main_process else None
 
 try:
     line = open_line(config, main=workflow.is_main_process, processes=HERE)
