@@ -3,7 +3,7 @@
     python -m benchmarks.planning
 
 Works on a copy of the repository in a temporary folder whose quick and paper tiers have one sweep of thousands of arms,
-in the dry run each a job of its own. Writes build/benchmarks/planning.json.
+in the dry run, for a cluster, each a job of its own. Writes build/benchmarks/planning.json.
 """
 
 import shutil
@@ -58,7 +58,7 @@ def main() -> None:
         subprocess.run(run, cwd=folder, check=True, stdout=subprocess.DEVNULL)
         reads = [float(subprocess.run(run, cwd=folder, check=True, capture_output=True, text=True).stdout) for _ in range(ROUNDS)]
         runs, _ = widen(folder, "quick"), widen(folder, "paper")
-        dry = seconds([sys.executable, "-m", "snakemake", "-n", "--quiet", "all"], folder)
+        dry = seconds([sys.executable, "-m", "snakemake", "-n", "--quiet", "all", "--profile", "profiles/slurm"], folder)
         plan = seconds([sys.executable, "-m", "snakemake", "plan", "--config", "tier=paper"], folder)
     result = {"read_seconds": statistics.median(reads), "runs": runs, "dry_run_seconds": dry, "plan_seconds": plan}
     print(f"reading plan, papers and tier: {result['read_seconds']:.2f} s; dry run of {runs} runs: {dry:.1f} s")

@@ -7,7 +7,6 @@ import argparse
 import sys
 from pathlib import Path
 
-from normbench.collector import leave_imports_alone
 from normbench.errors import InputError
 from normbench.files import write_json
 from normbench.line import read_content
@@ -25,9 +24,6 @@ def main() -> int:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    for task in {entry["spec"]["task"] for entry in plan["arms"].values()}:
-        load_adapter(task)
-    leave_imports_alone()
     names = {point["id"]: f"{point['paper']}/{point['arm']}" for point in plan["points"]}
     refused, mistakes, seen = {}, [], {}
     for arm, entry in plan["arms"].items():

@@ -13,7 +13,6 @@ import shutil
 import sys
 import time
 import traceback
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,7 +32,7 @@ from normbench.progress import Reporter
 from normbench.records import is_current, sha256, write_record
 from normbench.run_record import make_record
 from normbench.running import Context
-from normbench.sharing import LOOK_EVERY, alone, held, runs_elsewhere
+from normbench.sharing import LOOK_EVERY, held, runs_elsewhere
 from normbench.spec import arm_from, digest
 from normbench.tasks import load_adapter
 from normbench.tiers import read_tier
@@ -59,7 +58,7 @@ def main() -> int:
     device = _device(processes)
     shared = args.share and processes.size == 1 and device.type == "cpu"
     with together(processes, device), _reporter(folders, args.job, processes) as reporter:
-        place = Place(folders, args.data, device, processes, reporter, held if shared else alone)
+        place = Place(folders, args.data, device, processes, reporter, shared)
         try:
             failed = train_all(place, job)
             if shared:
@@ -76,14 +75,14 @@ def main() -> int:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a job's runs happen. device: this process's own. turn: whether a run is this process's to train, for as long as it does."""
+    """Where a job's runs happen. device: this process's own. shared: other jobs take its runs, and it takes theirs."""
 
     folders: Folders
     data: Path
     device: torch.device
     processes: Processes
     reporter: Reporter
-    turn: Callable[[Folders, str], contextlib.AbstractContextManager[bool]] = alone
+    shared: bool = False
 
 
 def train_all(place: Place, job: Job) -> set[str]:
@@ -134,7 +133,7 @@ def train_arm(place: Place, arm: str, seeds: list[int]) -> None:
     folders = place.folders
     content = read_content(folders.arm(arm))
     for seed in seeds:
-        with place.turn(folders, f"{arm}-s{seed}") as ours:
+        with held(folders, f"{arm}-s{seed}") if place.shared else contextlib.nullcontext(True) as ours:
             if ours:
                 _train_unless_done(place, content, seed)
     # Whichever job is the last sees all; where two are, they write the same.
@@ -151,7 +150,7 @@ def _train_unless_done(place: Place, content: dict[str, Any], seed: int) -> None
     if any_of([done], place.device)[0]:
         if done:
             _forget_checkpoints(folders.checkpoint(f"{content['arm']}-s{seed}"))
-    elif place.turn is alone or source is None or _is_trained(folders, read_content(folders.arm(source)), seed):
+    elif not place.shared or source is None or _is_trained(folders, read_content(folders.arm(source)), seed):
         train_run(place, content, seed)
 
 

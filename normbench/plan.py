@@ -177,9 +177,12 @@ def _dealt(plan: Plan, order: list[str], processes: int) -> list[Job]:
         arms = [a for a in order if plan.arms[a].task == task]
         count = max(1, min(processes, int(sum(plan.seconds(a) for a in arms) / SHORT_JOB)))
         packs: list[Job] = [{} for _ in range(count)]
+        filled = [0.0] * count
         for arm in arms:
-            with_source = [pack for pack in packs if plan.arms[arm].source in pack]
-            min(with_source or packs, key=plan.job_seconds)[arm] = plan.seeds(arm)
+            with_source = [i for i in range(count) if plan.arms[arm].source in packs[i]]
+            i = min(with_source or range(count), key=filled.__getitem__)
+            packs[i][arm] = plan.seeds(arm)
+            filled[i] += plan.seconds(arm)
         result += packs
     return [job for job in result if job]
 

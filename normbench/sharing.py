@@ -5,8 +5,11 @@ on from its checkpoint elsewhere. On one machine only: the shared file systems o
 """
 
 import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
 
 from normbench.errors import InputError
 from normbench.line import Folders, read_content
@@ -21,19 +24,22 @@ def held(folders: Folders, run: str) -> Iterator[bool]:
     path = folders.root / "locks" / run
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "ab") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _locked(file, path):
             yield False
             return
-        yield True
-        path.unlink(missing_ok=True)
+        try:
+            yield True
+        finally:
+            path.unlink()
 
 
-@contextmanager
-def alone(folders: Folders, run: str) -> Iterator[bool]:
-    """In place of `held` where no other process takes this job's runs."""
-    yield True
+def _locked(file: IO[bytes], path: Path) -> bool:
+    """Whether the lock is this process's, and of the file that stands there: who held it may have removed the one that was opened."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except (BlockingIOError, FileNotFoundError):
+        return False
 
 
 def runs_elsewhere(folders: Folders, own: str) -> Iterator[tuple[str, int]]:

@@ -98,7 +98,6 @@ def _client(tracking_uri: str):
     from sqlalchemy import event
     from sqlalchemy.engine import Engine
 
-    leave_imports_alone()  # what MLflow brings is a second as much
     if not event.contains(Engine, "connect", _without_waiting):
         event.listen(Engine, "connect", _without_waiting)
     return MlflowClient(tracking_uri)

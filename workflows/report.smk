@@ -2,7 +2,6 @@
 from normbench.showing.packed import VEGA_LITE
 
 
-
 rule figures:
     input:
         line.path("runs.parquet"),
@@ -24,7 +23,7 @@ rule mlflow:
         PYTHON + " normbench.tracking --root {line.folders.root} --tracking-uri {line.tracking_uri} --done {output}"
 
 
-# Of no run: it is put together while the first jobs start.
+# Of no run: it is put together when a core has nothing else to do.
 rule plotting_library:
     output:
         str(line.folders.build / "page" / f"vega-lite-{VEGA_LITE}.txt"),

@@ -23,7 +23,7 @@ def waits_for(wildcards):
 
 
 def datasets_of(wildcards):
-    """Inside a job, fewer jobs may be left, and other ones."""
+    """None inside a cluster's job, where other jobs may be left than when it was sent: they were ready before it was."""
     return sorted({str(line.folders.ready(line.plan.arms[arm].dataset)) for arm in line.jobs.get(wildcards.job, [])})
 
 
