@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from normbench.errors import InputError
 from normbench.methods import Method
@@ -137,11 +138,22 @@ def chain(**parts: nn.Module | None) -> nn.Sequential:
 def refusal(make: Callable[[], Any]) -> str | None:
     """Why the method refuses in the model that `make` builds, tried without memory; None where it stands."""
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), _Undrawn():
             make()
     except Refused as reason:
         return str(reason)
     return None
+
+
+class _Undrawn(TorchFunctionMode):
+    """Random values of a tensor without memory are none, and torch asks its compiler how to draw them, two seconds of imports."""
+
+    DRAWS = frozenset({Tensor.normal_, Tensor.uniform_})
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if func in self.DRAWS and args[0].is_meta:
+            return args[0]
+        return func(*args, **(kwargs or {}))
 
 
 def what_stands(sites: Iterable[Placed]) -> list[dict[str, Any]]:

@@ -1,10 +1,24 @@
 """From a recipe and a method's wishes to an optimizer: parameter groups, weight decay, learning rates."""
 
+from inspect import unwrap
+
 import torch
 from torch import nn
 
 from normbench.errors import InputError
 from normbench.recipe import Recipe
+
+
+def _uncompiled(kind: type[torch.optim.Optimizer]) -> type[torch.optim.Optimizer]:
+    """torch's optimizer without the wrappers that keep torch's compiler away from it.
+
+    They import the compiler for that, more than a second in front of every job, and no optimizer is compiled here.
+    """
+    bare = {name: unwrap(getattr(kind, name)) for name in ("add_param_group", "zero_grad", "state_dict", "load_state_dict")}
+    return type(kind.__name__, (kind,), {**bare, "step": torch.no_grad()(unwrap(kind.step))})
+
+
+SGD, Adam = _uncompiled(torch.optim.SGD), _uncompiled(torch.optim.Adam)
 
 
 def make_optimizer(model: nn.Module, recipe: Recipe, controlled: set[int] = frozenset()) -> torch.optim.Optimizer:
@@ -16,8 +30,8 @@ def make_optimizer(model: nn.Module, recipe: Recipe, controlled: set[int] = froz
     """
     groups = _groups(model, recipe, controlled)
     if recipe.optimizer == "adam":
-        return torch.optim.Adam(groups, lr=recipe.lr, betas=recipe.betas)
-    return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum)
+        return Adam(groups, lr=recipe.lr, betas=recipe.betas)
+    return SGD(groups, lr=recipe.lr, momentum=recipe.momentum)
 
 
 def set_lr(optimizer: torch.optim.Optimizer, lr: float, peak: float) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from sklearn.tree import DecisionTreeClassifier
 
 from normbench.errors import InputError
 from normbench.files import whole_file
@@ -98,6 +97,8 @@ def _probability(others: pd.DataFrame, mine: pd.DataFrame) -> np.ndarray:
     A tree, because a signal may be too large or too small, because the scale of a property then does not matter, and because
     a missing value can be an answer; a person can read it. At least three arms a leaf, so that no single arm makes a rule.
     """
+    from sklearn.tree import DecisionTreeClassifier  # slow to import, and figures and the report only read what came of it
+
     names = [name for name in PROPERTIES if others[name].notna().any()]
     tree = DecisionTreeClassifier(max_depth=3, min_samples_leaf=3, class_weight="balanced", random_state=0)
     tree.fit(others[names].to_numpy(float), others.trained.to_numpy(bool))

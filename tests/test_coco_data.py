@@ -87,7 +87,7 @@ def test_pycocotools_reads_the_scenes_and_finds_what_they_promise(scenes, split,
 
 
 def test_digits_of_val_are_in_no_picture_of_train():
-    from tasks.imagenet.embedded import split_digits
+    from tasks.imagenet.handwritten import split_digits
 
     parts = split_digits(np.repeat(np.arange(10), 100)).values()
     train, test = (set(part.tolist()) for part in parts)

@@ -87,7 +87,7 @@ def test_two_steps_of_sgd_by_hand():
 
 def test_adam_has_the_recipes_betas():
     optimizer = make_optimizer(small_net(), recipe(optimizer="adam", betas=(0.7, 0.95)))
-    assert type(optimizer) is torch.optim.Adam
+    assert isinstance(optimizer, torch.optim.Adam)
     assert {g["betas"] for g in optimizer.param_groups} == {(0.7, 0.95)}
 
 

@@ -22,13 +22,12 @@ from pycocotools import mask as rle
 from normbench.errors import InputError
 from normbench.files import whole_folder
 from tasks.coco.scenes import Thing, scene
-from tasks.imagenet.embedded import split_digits
+from tasks.imagenet.handwritten import SOURCE, load_digits, split_digits
 
 DATASET = "digit_scenes"
 PICTURES = {"train": 400, "val": 100}
 SEED = 20170901  # part of the dataset, not a run's choice
 CATEGORIES = (1, 2, 3, 5, 7)  # ids of the digits 0 to 4: few enough to be told apart after some hundred steps
-SOURCE = "E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, doi:10.24432/C50P49, through sklearn.datasets.load_digits"
 
 
 def make(folder: Path) -> dict[str, Any]:
@@ -69,18 +68,15 @@ def _again(folder: Path) -> str:
 
 def _write(folder: Path) -> None:
     """All files and the manifest. data_sha256 is of pixels and annotations, so that it does not hang on the version of zlib."""
-    from sklearn.datasets import load_digits  # slow to import, and needed only here
-
-    data = load_digits()
-    digits = ((data.images.astype(np.int64) * 255 + 8) // 16).astype(np.uint8)
+    digits, labels = load_digits()
     hashed = hashlib.sha256()
-    for split, numbers in zip(PICTURES, split_digits(data.target).values(), strict=True):
-        numbers = numbers[data.target[numbers] < len(CATEGORIES)]
+    for split, numbers in zip(PICTURES, split_digits(labels).values(), strict=True):
+        numbers = numbers[labels[numbers] < len(CATEGORIES)]
         (folder / f"{split}2017").mkdir(parents=True)
         (folder / "annotations").mkdir(exist_ok=True)
         content = _header()
         for i in range(PICTURES[split]):
-            pixels, things = scene(digits[numbers], data.target[numbers], np.random.default_rng([SEED, len(split), i]))
+            pixels, things = scene(digits[numbers], labels[numbers], np.random.default_rng([SEED, len(split), i]))
             image = {"id": i + 1, "file_name": f"{i + 1:012d}.png", "height": pixels.shape[0], "width": pixels.shape[1]}
             content["images"].append(image)
             Image.fromarray(pixels).save(folder / f"{split}2017" / image["file_name"])

@@ -20,13 +20,12 @@ from PIL import Image
 
 from normbench.errors import InputError, unknown
 from normbench.files import whole_folder
+from tasks.imagenet.handwritten import SOURCE, load_digits, split_digits
 from tasks.imagenet.render import render
 
 SPLITS = ("train", "test")
 RENDERINGS = {"digits": {"train": 1, "test": 1}, "digits32": {"train": 3, "test": 2}}  # pictures a digit
-TEST_PER_CLASS = 60
-SEED = 20200612  # of the split and the renderings: part of the datasets, not a run's choice
-SOURCE = "E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, doi:10.24432/C50P49, through sklearn.datasets.load_digits"
+SEED = 20200612  # of the renderings: part of the dataset, not a run's choice
 
 
 def make(dataset: str, folder: Path) -> dict[str, Any]:
@@ -42,14 +41,6 @@ def make(dataset: str, folder: Path) -> dict[str, Any]:
     with whole_folder(folder, "manifest.json") as unfinished:
         _write(dataset, unfinished)
     return verify(dataset, folder)
-
-
-def split_digits(labels: np.ndarray) -> dict[str, np.ndarray]:
-    """The numbers of the digits in each split: 60 a class in test, the others in train, the same ones always."""
-    rng = np.random.default_rng(SEED)
-    test = [rng.permutation(np.flatnonzero(labels == label))[:TEST_PER_CLASS] for label in range(10)]
-    test = np.sort(np.concatenate(test))
-    return {"train": np.setdiff1d(np.arange(len(labels)), test), "test": test}
 
 
 def read_manifest(dataset: str, folder: Path) -> dict[str, Any]:
@@ -148,14 +139,11 @@ def _mean_and_std(values: np.ndarray) -> tuple[list[float], list[float]]:
 
 def _pictures(dataset: str) -> Iterator[tuple[str, int, str, np.ndarray]]:
     """(split, label, path, image) of everything in the dataset."""
-    from sklearn.datasets import load_digits  # slow to import, and needed only here
-
-    data = load_digits()
-    digits = ((data.images.astype(np.int64) * 255 + 8) // 16).astype(np.uint8)  # 0..16 to 0..255
-    for split, numbers in split_digits(data.target).items():
+    digits, labels = load_digits()
+    for split, numbers in split_digits(labels).items():
         ours = digits[numbers]
         for position, number in enumerate(numbers):
-            label = int(data.target[number])
+            label = int(labels[number])
             if dataset == "digits":
                 yield split, label, f"{split}/{label}/{number:04d}.png", ours[position]
                 continue

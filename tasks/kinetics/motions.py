@@ -23,7 +23,7 @@ import numpy as np
 
 from normbench.errors import InputError
 from normbench.files import whole_folder
-from tasks.imagenet.embedded import SOURCE, split_digits
+from tasks.imagenet.handwritten import SOURCE, load_digits, split_digits
 from tasks.kinetics.layout import COLUMNS
 from tasks.kinetics.render import CLASSES, FRAMES, HEIGHT, render
 from tasks.kinetics.video import encoder, read_frames, write_video
@@ -138,17 +138,15 @@ def _write_csv(path: Path, drawings: list[Drawing]) -> None:
 
 def _digits() -> dict[str, np.ndarray]:
     """(N, 8, 8) uint8 of each split, 0 is paper and 255 is ink."""
-    images, numbers = _source()
-    ink = ((images.astype(np.int64) * 255 + 8) // 16).astype(np.uint8)  # 0..16 to 0..255
+    ink, numbers = _source()
     return {split: ink[chosen] for split, chosen in numbers.items()}
 
 
 def _source() -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    from sklearn.datasets import load_digits  # slow to import, and needed only here
-
-    data = load_digits()
-    numbers = split_digits(data.target)
-    return data.images, {split: numbers[theirs] for split, theirs in _SPLIT.items()}
+    """All digits, and the numbers of those in each split."""
+    ink, labels = load_digits()
+    numbers = split_digits(labels)
+    return ink, {split: numbers[theirs] for split, theirs in _SPLIT.items()}
 
 
 def _drawings() -> Iterator[Drawing]:
