@@ -6,7 +6,6 @@ channels, F features a sample. Similarity and ranks are of samples scaled to len
 activation before the pool, as in the released code of Beyond BatchNorm (arXiv:2106.05956; layer_defs.py @2ab1626).
 """
 
-import copy
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,8 +18,6 @@ from torch.nn import functional as F
 from normbench.build import Placed
 from normbench.probes import Probe, dead_share, untouched
 from normbench.spectra import mean_abs_correlation, ranks, similarity, unit_rows
-
-STEP = 1e-5  # of a difference, in lengths of the batch: rounding and curvature each cost about 1e-10
 
 
 @dataclass
@@ -224,33 +221,3 @@ def _metrics(model: nn.Module, blocks: list[_Block], grads: dict[int, Tensor], s
 
 def _rms(x: Tensor) -> float:
     return float(x.double().norm()) / math.sqrt(x.numel())
-
-
-def jacobian_norm(model: nn.Module, x: Tensor, iterations: int) -> float:
-    """Largest singular value of the Jacobian J from the batch x to the features in front of the last layer.
-
-    Power iteration on J^T J, on a copy in double precision: J^T u is a backward pass and J v a central difference, because not
-    every method can be differentiated twice.
-    """
-    model, x = copy.deepcopy(model).double().train(), x.detach().double().requires_grad_()
-    seen: dict[str, Tensor] = {}
-    last = [p.module for p in model.sites if p.site.kind == "weight"][-1]
-    last.register_forward_pre_hook(lambda module, inputs: seen.update(features=inputs[0]))
-
-    def features(batch: Tensor) -> Tensor:
-        torch.manual_seed(0)  # of dropout: every pass is of one and the same function
-        model(batch)
-        return seen["features"]
-
-    with untouched(model):
-        output, step = features(x), STEP * float(x.detach().norm())
-        v, value = torch.randn(x.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64).to(x.device), 0.0
-        for _ in range(iterations):
-            v = v / v.norm()
-            with torch.no_grad():
-                forward = (features(x + step * v) - features(x - step * v)) / (2 * step)
-            value = float(forward.norm())
-            (v,) = torch.autograd.grad(output, x, forward, retain_graph=True)
-            if not v.norm() > 0:
-                break
-    return value

@@ -98,6 +98,7 @@ TRAINING_CODE = (
     "build.py",
     "checkpoint.py",
     "classification.py",
+    "jacobian.py",
     "layers.py",
     "methods.py",
     "optimize.py",

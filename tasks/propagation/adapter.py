@@ -9,9 +9,10 @@ from torch import nn
 
 from normbench import load_method
 from normbench.build import Refused, count_parameters, refusal, what_stands
+from normbench.jacobian import jacobian_norm
 from normbench.models import build_model
 from normbench.running import Context, Result
-from normbench.signals import jacobian_norm, measure
+from normbench.signals import measure
 from normbench.spec import ArmSpec
 from normbench.train import Trained
 from tasks.imagenet import prepare as images
