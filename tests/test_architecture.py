@@ -21,6 +21,7 @@ TORCH_FREE = [
     "errors",
     "files",
     "line",
+    "manifest",
     "methods",
     "papers",
     "plan",

@@ -98,7 +98,7 @@ def test_digits_of_val_are_in_no_picture_of_train():
 def test_a_damaged_scene_is_one_sentence(few, breaks):
     path = few / "val2017" / "000000000002.png"
     breaks(path)
-    with pytest.raises(InputError, match=rf"data: {path} is (missing|damaged); delete .*, and the next `snakemake all` makes it again"):
+    with pytest.raises(InputError, match=rf"data: {path} is (missing|damaged: .* manifest.json); delete .* `snakemake all` makes it again"):
         data.prepare(embedded.DATASET, few)
 
 

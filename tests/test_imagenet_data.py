@@ -1,6 +1,7 @@
 """The embedded datasets and the batches of images in memory."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from normbench.errors import InputError
+from normbench.manifest import read_manifest
 from normbench.tasks import read_task
 from tasks.imagenet import data, embedded, render
 from tasks.imagenet.batches import AUGMENTS, Batches, Images, InOrder, Order, draw, padding
@@ -110,7 +112,7 @@ def test_digits_are_those_of_scikit_learn(folders):
     from sklearn.datasets import load_digits
 
     source, images = load_digits(), data.load("digits", folders / "digits", "test")
-    listed = [Path(name) for name in embedded.read_manifest("digits", folders / "digits")["files"] if name.startswith("test")]
+    listed = [Path(name) for name in read_manifest("digits", folders / "digits")["files"] if name.startswith("test")]
     for place, path in enumerate(listed):
         number = int(path.stem)
         assert images.labels[place] == source.target[number]
@@ -167,8 +169,8 @@ def test_another_process_that_was_faster_is_fine(folders, monkeypatch, tmp_path)
     write = embedded._write
 
     def slowly(dataset, folder):
-        write(dataset, folder)
-        write(dataset, tmp_path / "digits")
+        shutil.copytree(folders / "digits", tmp_path / "digits")
+        return write(dataset, folder)
 
     monkeypatch.setattr(embedded, "_write", slowly)
     assert data.make("digits", tmp_path / "digits")["data_sha256"] == DATA_SHA256["digits"]

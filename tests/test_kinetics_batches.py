@@ -11,6 +11,7 @@ from videos import damaged, grays, kinetics, write
 
 from normbench.checkpoint import Checkpoints
 from normbench.errors import InputError
+from normbench.manifest import read_manifest
 from tasks.kinetics import data, index, motions
 from tasks.kinetics.batches import MEAN, STD, EvaluationBatches, Files, Held, TrainingBatches
 from tasks.kinetics.index import Clip, read_index
@@ -123,7 +124,7 @@ def test_of_the_embedded_set_memory_gives_what_decoding_gives(tmp_path):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(motions, "PER_CLASS", {"train": 1, "val": 1})
         folder = tmp_path / "motions"
-        assert data.prepare("motions", folder) == motions.read_manifest(folder)["data_sha256"]
+        assert data.prepare("motions", folder) == read_manifest("motions", folder)["data_sha256"]
     recipe = RECIPE.model_copy(update={"short_side": (40, 40), "test_short_side": 40})
     source = data.source("motions", folder, "train", recipe)
     assert isinstance(source, Held)

@@ -8,6 +8,7 @@ import pytest
 from videos import damaged, grays, kinetics, write
 
 from normbench.errors import InputError
+from normbench.manifest import read_manifest, verify
 from normbench.tasks import read_task
 from tasks.kinetics import data, index, motions, render
 from tasks.kinetics.index import read_index
@@ -201,7 +202,7 @@ def test_motions_made_twice_is_the_same_byte_for_byte(small, tmp_path, monkeypat
 
 
 def test_motions_are_the_published_pictures(small):
-    assert motions.read_manifest(small)["data_sha256"] == SMALL_SHA256[encoder()]
+    assert read_manifest("motions", small)["data_sha256"] == SMALL_SHA256[encoder()]
 
 
 def test_motions_has_digits_of_one_split_each_and_the_announced_size():
@@ -240,11 +241,11 @@ def test_a_damaged_copy_is_named(small, tmp_path):
     (copy / "manifest.json").write_text(json.dumps(manifest))
     stray = write(copy / "val" / "zoom" / "mine.mp4", grays(3))
     with pytest.raises(InputError, match=r"mine.mp4 does not belong to 'motions': manifest.json does not list it; delete"):
-        motions.verify(copy)
+        verify("motions", copy)
     stray.unlink()
     (copy / "manifest.json").write_text("[]")
     with pytest.raises(InputError, match=r"manifest.json is no manifest of 'motions'; delete"):
-        motions.verify(copy)
+        verify("motions", copy)
 
 
 MOVES = {"left": (0, -1), "right": (0, 1), "up": (1, -1), "down": (1, 1)}

@@ -9,12 +9,13 @@ from fairseq.data import Dictionary
 
 from normbench.cost import Machine, expected_seconds
 from normbench.errors import InputError
+from normbench.manifest import read_manifest
 from normbench.papers import read_paper
 from normbench.schema import validated
 from normbench.spec import model_label
 from normbench.tasks import read_task, recipe_schema
 from normbench.tiers import points, read_tier
-from tasks.wmt import binarized, data, embedded, spelled, text, translate
+from tasks.wmt import binarized, data, spelled, text, translate
 from tasks.wmt.recipe import Recipe
 from tests.wmt_samples import MODEL, RECIPE, an_arm, small_corpus
 
@@ -80,7 +81,7 @@ def test_a_sentence_says_its_number_in_both_languages(frame, n, english, german)
 def test_it_is_made_once_whole_and_a_damaged_file_is_named(tmp_path, few):
     folder = tmp_path / "numbers"
     sha256 = data.prepare("numbers", tmp_path)
-    manifest = embedded.read_manifest("numbers", folder)
+    manifest = read_manifest("numbers", folder)
     assert manifest["data_sha256"] == sha256 == text.check(folder / "text", LANGUAGES)[1] and manifest["pairs"] == spelled.PAIRS["numbers"]
     corpus = data.corpus("numbers", tmp_path)
     assert corpus.reference.read_text() == (folder / "text" / "test.de").read_text()

@@ -13,6 +13,7 @@ from pathlib import Path
 from PIL import Image as Picture
 
 from normbench.errors import InputError, unknown
+from normbench.manifest import read_manifest
 from tasks.coco import embedded
 from tasks.coco.annotations import EXPECTED, SPLITS, Split, read_split
 
@@ -78,7 +79,7 @@ def check_images(split: Split) -> None:
 def data_sha256(dataset: str, folder: Path) -> str:
     """What identifies the data: embedded, of pixels and annotations; coco, of both annotation files, which list all images."""
     if dataset == embedded.DATASET:
-        return embedded.read_manifest(folder)["data_sha256"]
+        return read_manifest(dataset, folder)["data_sha256"]
     return _annotations_sha256(Path(folder).resolve())
 
 

@@ -19,8 +19,7 @@ from contourpy import contour_generator
 from PIL import Image
 from pycocotools import mask as rle
 
-from normbench.errors import InputError
-from normbench.files import whole_folder
+from normbench import manifest
 from tasks.coco.scenes import Thing, scene
 from tasks.imagenet.handwritten import SOURCE, load_digits, split_digits
 
@@ -32,42 +31,11 @@ CATEGORIES = (1, 2, 3, 5, 7)  # ids of the digits 0 to 4: few enough to be told 
 
 def make(folder: Path) -> dict[str, Any]:
     """Make the dataset in `folder` unless it is there, whole or not at all; returns its manifest."""
-    folder = Path(folder)
-    if folder.is_dir() and any(folder.iterdir()):
-        return verify(folder)
-    with whole_folder(folder, "manifest.json") as unfinished:
-        _write(unfinished)
-    return verify(folder)
+    return manifest.make(DATASET, folder, _write)
 
 
-def verify(folder: Path) -> dict[str, Any]:
-    """The manifest, after every file was compared with it; an InputError names the first that differs."""
-    manifest = read_manifest(folder)
-    for name, expected in manifest["files"].items():
-        path = Path(folder) / name
-        found = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
-        if found != expected:
-            raise InputError(f"data: {path} is {'damaged' if found else 'missing'}; {_again(folder)}")
-    return manifest
-
-
-def read_manifest(folder: Path) -> dict[str, Any]:
-    path = Path(folder) / "manifest.json"
-    try:
-        manifest = json.loads(path.read_bytes())
-        if manifest["dataset"] == DATASET and manifest["data_sha256"] and manifest["files"]:
-            return manifest
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # said below, whatever it was
-    raise InputError(f"data: {path} is no manifest of {DATASET!r}; {_again(folder)}")
-
-
-def _again(folder: Path) -> str:
-    return f"delete {folder}, and the next `snakemake all` makes it again"
-
-
-def _write(folder: Path) -> None:
-    """All files and the manifest. data_sha256 is of pixels and annotations, so that it does not hang on the version of zlib."""
+def _write(folder: Path) -> dict[str, Any]:
+    """All files; returns what the manifest says. data_sha256 is of pixels and annotations, whatever the version of zlib."""
     digits, labels = load_digits()
     hashed = hashlib.sha256()
     for split, numbers in zip(PICTURES, split_digits(labels).values(), strict=True):
@@ -86,9 +54,7 @@ def _write(folder: Path) -> None:
         text = json.dumps(content)
         hashed.update(text.encode())
         (folder / "annotations" / f"instances_{split}2017.json").write_text(text + "\n")
-    files = {p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.rglob("*.*"))}
-    manifest = {"dataset": DATASET, "data_sha256": hashed.hexdigest(), "license": "CC BY 4.0", "source": SOURCE, "files": files}
-    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+    return {"data_sha256": hashed.hexdigest(), "license": "CC BY 4.0", "source": SOURCE}
 
 
 def _header() -> dict[str, Any]:

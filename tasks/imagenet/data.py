@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from normbench import manifest
 from normbench.errors import InputError, unknown
 from tasks.imagenet import cifar, embedded, foldercheck
 from tasks.imagenet.batches import Batches, Images, InOrder
@@ -43,7 +44,7 @@ def check(dataset: str, folder: Path) -> None:
     """Raises InputError, one sentence, unless `folder` holds `dataset` in a state that can be trained on."""
     folder = _existing(dataset, folder)
     if dataset in EMBEDDED:
-        embedded.verify(dataset, folder)
+        manifest.verify(dataset, folder)
     elif dataset == "imagenet":
         foldercheck.check(folder, CLASSES[dataset])
     else:
@@ -54,7 +55,7 @@ def data_sha256(dataset: str, folder: Path) -> str:
     """What identifies the data: embedded, of paths and pixels; CIFAR, of the MD5s; imagenet, of paths and sizes."""
     folder = _existing(dataset, folder)
     if dataset in EMBEDDED:
-        return embedded.read_manifest(dataset, folder)["data_sha256"]
+        return manifest.read_manifest(dataset, folder)["data_sha256"]
     return foldercheck.data_sha256(folder) if dataset == "imagenet" else cifar.data_sha256(dataset, folder)
 
 
@@ -83,11 +84,11 @@ def _load(dataset: str, folder: Path, split: str) -> Images | Folder:
         return Folder.read(folder, split, PIXELS[dataset])
     if dataset not in EMBEDDED:
         return cifar.load(dataset, folder, split)
-    manifest = embedded.read_manifest(dataset, folder)
-    files = list(embedded.read_files(manifest, folder, split))
+    says = manifest.read_manifest(dataset, folder)
+    files = list(manifest.read_files(says, folder, f"{split}/"))
     pixels = np.stack([embedded.decode(content) for _, content in files]).transpose(0, 3, 1, 2)
-    labels = torch.tensor([manifest["classes"].index(name.split("/")[1]) for name, _ in files])
-    return Images(torch.from_numpy(np.ascontiguousarray(pixels)), labels, tuple(manifest["mean"]), tuple(manifest["std"]))
+    labels = torch.tensor([says["classes"].index(name.split("/")[1]) for name, _ in files])
+    return Images(torch.from_numpy(np.ascontiguousarray(pixels)), labels, tuple(says["mean"]), tuple(says["std"]))
 
 
 def _known(dataset: str) -> str:

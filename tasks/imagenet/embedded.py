@@ -10,7 +10,6 @@ Digits, UCI Machine Learning Repository, doi:10.24432/C50P49, CC BY 4.0. No torc
 
 import hashlib
 import io
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from normbench.errors import InputError, unknown
-from normbench.files import whole_folder
+from normbench import manifest
+from normbench.errors import unknown
 from tasks.imagenet.handwritten import SOURCE, load_digits, split_digits
 from tasks.imagenet.render import render
 
@@ -33,56 +32,9 @@ def make(dataset: str, folder: Path) -> dict[str, Any]:
 
     Raises InputError where `folder` holds something else or a damaged copy.
     """
-    folder = Path(folder)
     if dataset not in RENDERINGS:
         raise unknown("make", "embedded dataset", dataset, RENDERINGS)
-    if folder.is_dir() and any(folder.iterdir()):
-        return verify(dataset, folder)
-    with whole_folder(folder, "manifest.json") as unfinished:
-        _write(dataset, unfinished)
-    return verify(dataset, folder)
-
-
-def read_manifest(dataset: str, folder: Path) -> dict[str, Any]:
-    """<folder>/manifest.json, checked to be this dataset's."""
-    path = Path(folder) / "manifest.json"
-    try:
-        manifest = json.loads(path.read_bytes())
-        fits = manifest["dataset"] == dataset and manifest["data_sha256"] and manifest["files"] and manifest["mean"]
-    except OSError:
-        raise InputError(f"data: {path} is missing, so {folder} is no copy of {dataset!r}; {_again(folder)}") from None
-    except (ValueError, KeyError, TypeError):
-        fits = False
-    if not fits:
-        raise InputError(f"data: {path} is no manifest of {dataset!r}; {_again(folder)}")
-    return manifest
-
-
-def verify(dataset: str, folder: Path) -> dict[str, Any]:
-    """The manifest, after every file was compared with it; an InputError names the first that differs."""
-    folder = Path(folder)
-    manifest = read_manifest(dataset, folder)
-    for split in SPLITS:
-        for _ in read_files(manifest, folder, split):
-            pass
-        for path in sorted((folder / split).rglob("*")):
-            if path.is_file() and path.relative_to(folder).as_posix() not in manifest["files"]:
-                raise InputError(f"data: {path} does not belong to {dataset!r}: manifest.json does not list it; {_again(folder)}")
-    return manifest
-
-
-def read_files(manifest: dict[str, Any], folder: Path, split: str) -> Iterator[tuple[str, bytes]]:
-    """(path within the folder, bytes) of every file of `split` in sorted order, each compared with the manifest."""
-    for name, expected in manifest["files"].items():
-        if not name.startswith(f"{split}/"):
-            continue
-        try:
-            content = (Path(folder) / name).read_bytes()
-        except OSError:
-            raise InputError(f"data: {Path(folder) / name} is missing; {_again(folder)}") from None
-        if hashlib.sha256(content).hexdigest() != expected:
-            raise InputError(f"data: {Path(folder) / name} is damaged: its SHA-256 is not the one in manifest.json; {_again(folder)}")
-        yield name, content
+    return manifest.make(dataset, folder, lambda unfinished: _write(dataset, unfinished))
 
 
 def decode(content: bytes) -> np.ndarray:
@@ -93,32 +45,26 @@ def decode(content: bytes) -> np.ndarray:
 
 def contact_sheet(dataset: str, folder: Path, rows: int = 4, zoom: int = 2) -> Image.Image:
     """A few training pictures of each class, one column a class, in 128 colors so that the file stays small."""
-    names = list(read_manifest(dataset, folder)["files"])
+    names = list(manifest.read_manifest(dataset, folder)["files"])
     columns = [[name for name in names if name.startswith(f"train/{label}/")][:: 300 // rows][:rows] for label in range(10)]
     pictures = [[decode((Path(folder) / name).read_bytes()) for name in column] for column in columns]
     sheet = Image.fromarray(np.concatenate([np.concatenate(column) for column in pictures], axis=1))
     return sheet.resize((sheet.width * zoom, sheet.height * zoom), Image.Resampling.NEAREST).quantize(128)
 
 
-def _again(folder: Path) -> str:
-    return f"delete {folder}, and the next `snakemake all` makes it again"
-
-
-def _write(dataset: str, folder: Path) -> None:
-    """All files and the manifest. data_sha256 rolls up paths and pixels, so that it does not hang on the version of zlib."""
-    files, counts, pixels, moments = {}, {split: [0] * 10 for split in SPLITS}, hashlib.sha256(), []
+def _write(dataset: str, folder: Path) -> dict[str, Any]:
+    """All files; returns what the manifest says. data_sha256 rolls up paths and pixels, so that it does not hang on the version of zlib."""
+    counts, pixels, moments = {split: [0] * 10 for split in SPLITS}, hashlib.sha256(), []
     for split, label, name, image in sorted(_pictures(dataset), key=lambda picture: picture[2]):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(path, format="PNG", compress_level=6)
-        files[name] = hashlib.sha256(path.read_bytes()).hexdigest()
         counts[split][label] += 1
         pixels.update(f"{name} {image.shape}\n".encode() + image.tobytes())
         if split == "train":
             moments.append(image.reshape(-1, image.shape[2] if image.ndim == 3 else 1))
     mean, std = _mean_and_std(np.concatenate(moments))
-    manifest = {
-        "dataset": dataset,
+    return {
         "data_sha256": pixels.hexdigest(),
         "license": "CC BY 4.0",
         "source": SOURCE,
@@ -126,9 +72,7 @@ def _write(dataset: str, folder: Path) -> None:
         "counts": counts,
         "mean": mean,
         "std": std,
-        "files": files,
     }
-    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
 
 
 def _mean_and_std(values: np.ndarray) -> tuple[list[float], list[float]]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from normbench import manifest
 from normbench.checkpoint import Checkpoints
 from normbench.errors import InputError
 from normbench.parallel import collected
@@ -36,7 +37,7 @@ def prepare(dataset: str, folder: Path) -> str:
 
 def data_sha256(dataset: str, folder: Path) -> str:
     """Embedded: of paths and decoded frames; the user's: of the list of readable clips with classes and sizes."""
-    return motions.read_manifest(folder)["data_sha256"] if dataset == motions.NAME else read(dataset, folder).sha256
+    return manifest.read_manifest(dataset, folder)["data_sha256"] if dataset == motions.NAME else read(dataset, folder).sha256
 
 
 def read(dataset: str, folder: Path) -> Index:
@@ -53,7 +54,7 @@ def read(dataset: str, folder: Path) -> Index:
 @cache
 def _read(dataset: str, folder: Path) -> Index:
     if dataset == motions.NAME:
-        motions.verify(folder)
+        manifest.verify(dataset, folder)
         return read_index(folder, CLASSES[dataset], cache=None)
     return read_index(folder, CLASSES[dataset])
 

@@ -10,7 +10,6 @@ UCI Machine Learning Repository, doi:10.24432/C50P49, CC BY 4.0. No torch here.
 
 import csv
 import hashlib
-import json
 import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -21,8 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from normbench.errors import InputError
-from normbench.files import whole_folder
+from normbench import manifest
 from tasks.imagenet.handwritten import SOURCE, load_digits, split_digits
 from tasks.kinetics.layout import COLUMNS
 from tasks.kinetics.render import CLASSES, FRAMES, HEIGHT, render
@@ -55,51 +53,11 @@ def make(folder: Path) -> dict[str, Any]:
 
     Raises InputError where `folder` holds something else or a damaged copy.
     """
-    folder = Path(folder)
-    if folder.is_dir() and any(folder.iterdir()):
-        return verify(folder)
-    with whole_folder(folder, "manifest.json") as unfinished:
-        _write(unfinished)
-    return verify(folder)
+    return manifest.make(NAME, folder, _write)
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """<folder>/manifest.json, checked to be this set's."""
-    path = Path(folder) / "manifest.json"
-    try:
-        manifest = json.loads(path.read_bytes())
-        fits = manifest["dataset"] == NAME and manifest["data_sha256"] and manifest["files"]
-    except OSError:
-        raise InputError(f"data: {path} is missing, so {folder} is no copy of {NAME!r}; {_again(folder)}") from None
-    except (ValueError, KeyError, TypeError):
-        fits = False
-    if not fits:
-        raise InputError(f"data: {path} is no manifest of {NAME!r}; {_again(folder)}")
-    return manifest
-
-
-def verify(folder: Path) -> dict[str, Any]:
-    """The manifest, after every file was compared with it; an InputError names the first that differs."""
-    folder, manifest = Path(folder), read_manifest(folder)
-    for name, expected in manifest["files"].items():
-        try:
-            found = hashlib.sha256((folder / name).read_bytes()).hexdigest()
-        except OSError:
-            raise InputError(f"data: {folder / name} is missing; {_again(folder)}") from None
-        if found != expected:
-            raise InputError(f"data: {folder / name} is damaged: its SHA-256 is not the one in manifest.json; {_again(folder)}")
-    for path in sorted(folder.rglob("*.*")):
-        if path.is_file() and path.name != "manifest.json" and path.relative_to(folder).as_posix() not in manifest["files"]:
-            raise InputError(f"data: {path} does not belong to {NAME!r}: manifest.json does not list it; {_again(folder)}")
-    return manifest
-
-
-def _again(folder: Path) -> str:
-    return f"delete {folder}, and the next `snakemake all` makes it again"
-
-
-def _write(folder: Path) -> None:
-    """All files and the manifest. data_sha256 is of paths and decoded frames: what a network sees, whatever the container says."""
+def _write(folder: Path) -> dict[str, Any]:
+    """All files; returns what the manifest says. data_sha256 is of paths and decoded frames: what a network sees."""
     drawings, seen = sorted(_drawings(), key=lambda drawing: drawing.path), hashlib.sha256()
     # Encoding is most of it, and each clip is drawn from a seed of its own.
     with ProcessPoolExecutor(len(os.sched_getaffinity(0)), get_context("spawn")) as pool:
@@ -107,18 +65,14 @@ def _write(folder: Path) -> None:
             seen.update(decoded)
     for split in PER_CLASS:
         _write_csv(folder / f"{split}.csv", [drawing for drawing in drawings if drawing.split == split])
-    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.*"))
-    manifest = {
-        "dataset": NAME,
+    return {
         "data_sha256": seen.hexdigest(),
         "license": "CC BY 4.0",
         "source": SOURCE,
         "classes": list(CLASSES),
         "encoder": encoder(),
         "counts": {split: count * len(CLASSES) for split, count in PER_CLASS.items()},
-        "files": {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names},
     }
-    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
 
 
 def _write_clip(folder: Path, digits: dict[str, np.ndarray], drawing: Drawing) -> bytes:

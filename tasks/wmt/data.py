@@ -13,6 +13,7 @@ from pathlib import Path
 
 from normbench.errors import InputError, unknown
 from normbench.files import write_json
+from normbench.manifest import read_manifest
 from normbench.schema import ROOT
 from tasks.wmt import binarized, embedded, text
 from tasks.wmt.binarize import SUBWORDS, binarize
@@ -69,9 +70,9 @@ def corpus(dataset: str, root: Path, verify: bool = False) -> Corpus:
         raise unknown("data", "dataset of the wmt task", dataset, PAIRS)
     pair, folder = PAIRS[dataset], root / dataset
     if dataset in EMBEDDED:
-        manifest = embedded.make(dataset, folder, pair.languages, pair.vocabulary) if verify else embedded.read_manifest(dataset, folder)
+        says = embedded.make(dataset, folder, pair.languages, pair.vocabulary) if verify else read_manifest(dataset, folder)
         out = folder / embedded.BINARIZED
-        return Corpus(out, *pair.languages, out / f"reference.{pair.target}", out / SUBWORDS, manifest["data_sha256"])
+        return Corpus(out, *pair.languages, out / f"reference.{pair.target}", out / SUBWORDS, says["data_sha256"])
     if not folder.is_dir() or not any(folder.iterdir()):
         raise InputError(
             f"data: {folder} is {'empty' if folder.is_dir() else 'missing'}; {text.expected(pair.languages)}, or the folder that "
