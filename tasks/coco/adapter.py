@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from normbench import load_method
-from normbench.build import Refused, count_parameters
+from normbench.build import Refused, count_parameters, refusal
 from normbench.errors import InputError
 from normbench.running import Context, Result
 from normbench.spec import ArmSpec
@@ -42,12 +42,7 @@ def prepare(dataset: str, root: Path) -> str:
 
 def check(arm: ArmSpec) -> str | None:
     """Build the arm's detector without memory. Returns why the method refuses, None where it stands; raises InputError on mistakes."""
-    try:
-        with torch.device("meta"):
-            _build(arm, engine_of(arm), 1)
-    except Refused as reason:
-        return str(reason)
-    return None
+    return refusal(lambda: _build(arm, engine_of(arm), 1))
 
 
 def engine_of(arm: ArmSpec) -> ModuleType:

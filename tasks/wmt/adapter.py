@@ -21,11 +21,10 @@ for name in ("fairseq", "fairseq_cli", "hydra"):
     logging.getLogger(name).setLevel(logging.WARNING)
 
 import fairseq  # noqa: E402
-import torch  # noqa: E402
 from fairseq import tasks  # noqa: E402
 from fairseq.data import Dictionary  # noqa: E402
 
-from normbench.build import Refused, count_parameters, what_stands  # noqa: E402
+from normbench.build import Refused, count_parameters, refusal, what_stands  # noqa: E402
 from normbench.errors import InputError  # noqa: E402
 from normbench.parallel import wait_for_all  # noqa: E402
 from normbench.running import Context, Result  # noqa: E402
@@ -49,12 +48,7 @@ def check(arm: ArmSpec) -> str | None:
     words = Dictionary()  # how many words there are changes no site
     somewhere = data.Corpus(Path("data-bin"), "en", "de", Path("reference.de"), None, "")
     arguments = training.parsed(training.command(arm, 0, somewhere, Path("checkpoints"), cpu=True))
-    try:
-        with torch.device("meta"):
-            training.MethodTransformer.build_model(arguments, Namespace(source_dictionary=words, target_dictionary=words))
-    except Refused as reason:
-        return str(reason)
-    return None
+    return refusal(lambda: training.MethodTransformer.build_model(arguments, Namespace(source_dictionary=words, target_dictionary=words)))
 
 
 def run(arm: ArmSpec, seed: int, context: Context) -> Result:
