@@ -4,11 +4,11 @@ import sys
 sys.path.insert(0, workflow.basedir)
 from snakemake.exceptions import WorkflowError
 
-from normbench.errors import InputError
-from normbench.golden_files import golden_datasets
-from normbench.line import open_line, other_tiers
-from normbench.progress import start_display
-from normbench.summary import summary
+from normbench.core.errors import InputError
+from normbench.execution.golden_files import golden_datasets
+from normbench.planning.line import open_line, other_tiers
+from normbench.execution.progress import start_display
+from normbench.reporting.summary import summary
 
 # --cores without an executor of a cluster's: the jobs run here, side by side. Inside a cluster's job this file is read again, which says nothing.
 held = workflow.resource_settings

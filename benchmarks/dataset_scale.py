@@ -19,11 +19,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from normbench.files import write_json
-from normbench.line import plan_text
-from normbench.plan import Plan, Selection, make_plan
-from normbench.spec import canonical
-from normbench.tasks import read_task
+from normbench.config.spec import canonical
+from normbench.config.tasks import read_task
+from normbench.core.files import write_json
+from normbench.planning.line import plan_text
+from normbench.planning.plan import Plan, Selection, make_plan
 
 TIER = "laptop"
 SEED = 0

@@ -23,14 +23,14 @@ import torchvision
 from torch import nn
 
 from normbench import load_method
-from normbench.files import write_json
-from normbench.running import Context
+from normbench.core.files import write_json
+from normbench.execution.task_api import Context
 from tasks.coco import data, embedded
 from tasks.coco.design import BOX_POOL, Design, read_design
+from tasks.coco.monitor import Monitor
 from tasks.coco.optimizer import optimizer_of
 from tasks.coco.recipe import Recipe, has_detectron2
 from tasks.coco.samples import MEAN, STD, Readable
-from tasks.coco.watch import Watch
 
 MODEL = {
     "family": "mask_rcnn",
@@ -142,8 +142,8 @@ def ours(engine: Any, design: Design, batches: list, recipe: Recipe) -> Steps:
     optimizer = optimizer_of(detector, recipe)
 
     def train(steps: int) -> None:
-        with Watch(detector, optimizer, recipe, steps, Context(CPU, Path()), dict) as watch:
-            engine.fit(detector, optimizer, recipe, lambda start: itertools.cycle(batches), watch)
+        with Monitor(detector, optimizer, recipe, steps, Context(CPU, Path()), dict) as monitor:
+            engine.fit(detector, optimizer, recipe, lambda start: itertools.cycle(batches), monitor)
 
     return train
 

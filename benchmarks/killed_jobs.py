@@ -26,9 +26,9 @@ import psutil
 import yaml
 
 from benchmarks.planning import copy
-from normbench.files import write_json
-from normbench.records import Record, read_record
-from normbench.schema import ROOT
+from normbench.core.files import write_json
+from normbench.core.schema import ROOT
+from normbench.execution.records import Record, read_record
 
 sys.path.insert(0, str(ROOT / "tests" / "slurm"))
 import local_slurm
@@ -173,7 +173,17 @@ def trained_again(folder: Path, chance: random.Random) -> tuple[int, float]:
 def _spent(folder: Path, root: Path, arms: list[str]) -> float:
     """Processor seconds of a job that trains these arms, where they are not trained yet."""
     write_json(root / "jobs" / "again.json", {"job": "again", "arms": dict.fromkeys(arms, SEEDS)})
-    command = [sys.executable, "-m", "normbench.job", "--root", str(root), "--data", str(folder / "build" / "data"), "--job", "again"]
+    command = [
+        sys.executable,
+        "-m",
+        "normbench.execution.job",
+        "--root",
+        str(root),
+        "--data",
+        str(folder / "build" / "data"),
+        "--job",
+        "again",
+    ]
     process = subprocess.Popen(command, cwd=folder, env={**os.environ, "PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"})
     _, status, used = os.wait4(process.pid, 0)
     assert os.waitstatus_to_exitcode(status) == 0

@@ -16,9 +16,9 @@ import torch
 from torch.nn import functional as F
 
 from normbench import load_method
-from normbench.files import write_json
+from normbench.core.files import write_json
+from normbench.diagnostics.propagation import measure
 from normbench.models import build_model
-from normbench.signals import measure
 
 SIDES = (32, 8)
 BATCH = 64

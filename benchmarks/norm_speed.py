@@ -24,9 +24,9 @@ import torch
 from torch import nn
 
 from normbench import load_method
-from normbench.errors import InputError
-from normbench.methods import method_names, read_method
-from normbench.sites import Site
+from normbench.core.errors import InputError
+from normbench.hooks.methods import method_names, read_method
+from normbench.hooks.sites import Site
 
 SHAPE = (32, 64, 56, 56)
 BASELINE = "nn.BatchNorm2d"

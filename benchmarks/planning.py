@@ -16,13 +16,13 @@ from pathlib import Path
 
 import yaml
 
-from normbench.files import write_json
-from normbench.schema import ROOT
+from normbench.core.files import write_json
+from normbench.core.schema import ROOT
 
 RUNS = 10_000
 ROUNDS = 5
 PARTS = ("Snakefile", "normbench", "methods", "papers", "tasks", "workflows", "profiles")
-READ = "import normbench.line; normbench.line.open_line({'build': 'build-parse'})"
+READ = "import normbench.planning.line; normbench.planning.line.open_line({'build': 'build-parse'})"
 
 
 def copy(folder: Path) -> None:

@@ -16,12 +16,12 @@ from pathlib import Path
 import polars as pl
 
 from benchmarks.dataset_scale import TIER, make
-from normbench.plan import Selection, make_plan
-from normbench.published.columns import RUNS
-from normbench.published.kept import merged
-from normbench.published.runs import problems
-from normbench.published.sums import write_sums
-from normbench.published.tables import PARQUET, read_table, read_tables, write_table
+from normbench.dataset.checksums import write_sums
+from normbench.dataset.columns import RUNS
+from normbench.dataset.merging import merged
+from normbench.dataset.parquet import PARQUET, read_table, read_tables, write_table
+from normbench.dataset.run_faults import problems
+from normbench.planning.plan import Selection, make_plan
 
 
 def measured(what: str, work: Callable):

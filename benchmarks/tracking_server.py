@@ -22,9 +22,9 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from normbench.files import write_json
-from normbench.line import open_line, write_jobs
-from normbench.records import read_record
+from normbench.core.files import write_json
+from normbench.execution.records import read_record
+from normbench.planning.line import open_line, write_jobs
 
 ARMS = 4  # of a job: eight runs
 SLOW = 60.0  # seconds
@@ -65,7 +65,7 @@ def trained(root: Path, job: str, data: Path, address: str) -> float:
     """Seconds inside the runs of a job."""
     for part in ("records", "index", "norms", "checkpoints"):
         shutil.rmtree(root / part, ignore_errors=True)
-    command = [sys.executable, "-m", "normbench.job", "--root", str(root), "--data", str(data), "--job", job]
+    command = [sys.executable, "-m", "normbench.execution.job", "--root", str(root), "--data", str(data), "--job", job]
     subprocess.run(command, env={**os.environ, "MLFLOW_TRACKING_URI": address}, stdout=subprocess.DEVNULL, check=True)
     return sum(read_record(path).seconds for path in (root / "records").glob("*.json"))
 
@@ -83,7 +83,7 @@ def main() -> None:
         arms = [arm for arm, spec in line.plan.arms.items() if spec.dataset == "digits32" and not spec.source][:ARMS]
         write_jobs(line.folders, {"few": {arm: line.plan.seeds(arm) for arm in arms}})
         ready = ["--data", build / "data", "--dataset", "digits32", "--ready", build / "ready" / "digits32.json"]
-        subprocess.run([sys.executable, "-m", "normbench.prepare", *ready], check=True)
+        subprocess.run([sys.executable, "-m", "normbench.execution.prepare", *ready], check=True)
         for turn in range(args.rounds):
             for state in [*STATES][turn % len(STATES) :] + [*STATES][: turn % len(STATES)]:
                 with server(STATES[state], asked) as address:
@@ -95,7 +95,7 @@ def main() -> None:
             with server(STATES[state], asked) as address:
                 began = time.perf_counter()
                 words = ["--root", str(line.folders.root), "--tracking-uri", address]
-                subprocess.run([sys.executable, "-m", "normbench.tracking", *words], stderr=subprocess.DEVNULL)
+                subprocess.run([sys.executable, "-m", "normbench.execution.mlflow_import", *words], stderr=subprocess.DEVNULL)
                 imports[state] = round(time.perf_counter() - began, 1)
     result = {
         "runs_of_a_job": ARMS * len(line.plan.tier.seeds),

@@ -17,11 +17,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from normbench import load_method
-from normbench.classification import mixer
-from normbench.files import write_json
+from normbench.config.recipe import Recipe
+from normbench.core.files import write_json
 from normbench.models import build_model
-from normbench.recipe import Recipe
-from normbench.train import Training, fit
+from normbench.training.classification import mixer
+from normbench.training.loop import Training, fit
 
 MODELS = {
     "wide_resnet 16 layers, width 8, 8x8": ({"family": "wide_resnet", "depth": 16, "width": 1, "base_width": 8}, 8),

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import torch
 
-from normbench.files import write_json
-from normbench.precision import set_arithmetic
-from normbench.spec import ArmSpec
-from normbench.tasks import read_task
+from normbench.config.spec import ArmSpec
+from normbench.config.tasks import read_task
+from normbench.core.files import write_json
+from normbench.training.precision import set_arithmetic
 from tasks.wmt import adapter, data, training
 
 OWN = {"normbench_translation": "translation", "normbench_transformer": "transformer", "normbench_adam": "adam"}

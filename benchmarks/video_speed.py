@@ -21,11 +21,11 @@ import torch
 import torchvision
 
 from normbench import load_method
-from normbench.classification import mixer
-from normbench.files import write_json
-from normbench.recipe import Recipe
-from normbench.tasks import read_task
-from normbench.train import Training, fit
+from normbench.config.recipe import Recipe
+from normbench.config.tasks import read_task
+from normbench.core.files import write_json
+from normbench.training.classification import mixer
+from normbench.training.loop import Training, fit
 from tasks.kinetics import networks
 from tasks.kinetics.batches import Decoded, Files
 from tasks.kinetics.index import Clip

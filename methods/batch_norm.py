@@ -24,9 +24,9 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from normbench.layers import channels_second, first_scale, need_values, update_running, widened
-from normbench.ranges import at_least, positive, within
-from normbench.residual import other_dims, per_channel
+from normbench.core.validation import at_least, positive, within
+from normbench.hooks.norms import channels_second, first_scale, need_values, update_running, widened
+from normbench.hooks.residual import other_dims, per_channel
 
 CITE = "Ioffe and Szegedy, ICML 2015, arXiv:1502.03167"
 

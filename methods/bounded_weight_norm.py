@@ -18,8 +18,8 @@ from typing import Literal
 
 import torch
 
-from normbench.reparametrization import BoundedWeightNorm, MeanOnlyBatchNorm, reparametrize, with_bias
-from normbench.residual import classifies
+from normbench.hooks.reparametrization import BoundedWeightNorm, MeanOnlyBatchNorm, reparametrize, with_bias
+from normbench.hooks.residual import classifies
 
 CITE = "Hoffer, Banner, Golan and Soudry, NeurIPS 2018, arXiv:1803.01814"
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from normbench.residual import ScaledSum
+from normbench.hooks.residual import ScaledSum
 
 CITE = "De and Smith, NeurIPS 2020, arXiv:2002.10444; also Zhang, Dauphin and Ma, ICLR 2019, arXiv:1901.09321, figure 3"
 

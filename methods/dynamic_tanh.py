@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from normbench.layers import apply_affine, scale_and_shift, widened
+from normbench.hooks.norms import apply_affine, scale_and_shift, widened
 
 CITE = "Zhu, Chen, He, LeCun and Liu, CVPR 2025, arXiv:2503.10622"
 

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from normbench.layers import (
+from normbench.core.validation import positive, within
+from normbench.hooks.norms import (
     ScaleAndShift,
     apply_affine,
     first_scale,
@@ -30,8 +31,7 @@ from normbench.layers import (
     update_running,
     widened,
 )
-from normbench.ranges import positive, within
-from normbench.residual import per_channel
+from normbench.hooks.residual import per_channel
 
 CITE = "Liu, Brock, Simonyan and Le, NeurIPS 2020, arXiv:2004.02967"
 

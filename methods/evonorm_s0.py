@@ -17,7 +17,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from normbench.layers import (
+from normbench.core.validation import at_least, positive
+from normbench.hooks.norms import (
     ScaleAndShift,
     first_scale,
     instance_moments,
@@ -29,8 +30,7 @@ from normbench.layers import (
     scaled_affine,
     widened,
 )
-from normbench.ranges import at_least, positive
-from normbench.residual import per_channel
+from normbench.hooks.residual import per_channel
 
 CITE = "Liu, Brock, Simonyan and Le, NeurIPS 2020, arXiv:2004.02967"
 VARIANTS = [{"num_groups": 2}]

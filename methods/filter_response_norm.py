@@ -17,9 +17,9 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from normbench.layers import position_dims, scale_and_shift, scaled_affine, widened
-from normbench.ranges import not_negative, positive
-from normbench.residual import per_channel
+from normbench.core.validation import not_negative, positive
+from normbench.hooks.norms import position_dims, scale_and_shift, scaled_affine, widened
+from normbench.hooks.residual import per_channel
 
 CITE = "Singh and Krishnan, CVPR 2020, arXiv:1911.09737"
 

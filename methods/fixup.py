@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from normbench.residual import Bias, ScaledSum, classifies, own_parameters
+from normbench.hooks.residual import Bias, ScaledSum, classifies, own_parameters
 
 CITE = "Zhang, Dauphin and Ma, ICLR 2019, arXiv:1901.09321"
 

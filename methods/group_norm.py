@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from normbench.layers import channels_second, first_scale, number_of_groups, refuse_groups
-from normbench.ranges import at_least, positive
+from normbench.core.validation import at_least, positive
+from normbench.hooks.norms import channels_second, first_scale, number_of_groups, refuse_groups
 
 CITE = "Wu and He, ECCV 2018, arXiv:1803.08494"
 VARIANTS = [{"num_groups": 2}]

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from normbench.ranges import positive
+from normbench.core.validation import positive
 
 CITE = "Ulyanov, Vedaldi and Lempitsky, 2016, arXiv:1607.08022"
 

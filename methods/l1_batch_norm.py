@@ -20,9 +20,9 @@ import torch
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from normbench.layers import DeviationNorm
-from normbench.ranges import not_negative, positive, within
-from normbench.residual import other_dims
+from normbench.core.validation import not_negative, positive, within
+from normbench.hooks.norms import DeviationNorm
+from normbench.hooks.residual import other_dims
 
 CITE = "Hoffer, Banner, Golan and Soudry, NeurIPS 2018, arXiv:1803.01814"
 CHUNK_BYTES = 2**20  # what is worked on at a time on a CPU, so that temporaries stay in its cache

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from normbench.ranges import positive
+from normbench.core.validation import positive
 
 CITE = "Ba, Kiros and Hinton, 2016, arXiv:1607.06450"
 

@@ -16,9 +16,9 @@ from functools import partial
 
 import torch
 
-from normbench.layers import DeviationNorm, gaussian_maximum, scaled_affine, widened
-from normbench.ranges import not_negative, within
-from normbench.residual import other_dims, per_channel
+from normbench.core.validation import not_negative, within
+from normbench.hooks.norms import DeviationNorm, gaussian_maximum, scaled_affine, widened
+from normbench.hooks.residual import other_dims, per_channel
 
 CITE = "Hoffer, Banner, Golan and Soudry, NeurIPS 2018, arXiv:1803.01814"
 

@@ -21,8 +21,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from normbench.reparametrization import ScaledWeightStandardization, channel_norm, reparametrize, scaled_relu, with_bias
-from normbench.residual import ScaledSum, classifies
+from normbench.hooks.reparametrization import ScaledWeightStandardization, channel_norm, reparametrize, scaled_relu, with_bias
+from normbench.hooks.residual import ScaledSum, classifies
 
 CITE = "Brock, De and Smith, ICLR 2021, arXiv:2101.08692; clipping: Brock, De, Smith and Simonyan, ICML 2021, arXiv:2102.06171"
 VARIANTS = [{"skip_gain": None}]

@@ -11,8 +11,8 @@ The paper released no code for its networks.
 
 from dataclasses import dataclass
 
-from normbench.reparametrization import with_bias
-from normbench.residual import ScaledSum, classifies
+from normbench.hooks.reparametrization import with_bias
+from normbench.hooks.residual import ScaledSum, classifies
 
 CITE = "De and Smith, NeurIPS 2020, arXiv:2002.10444"
 

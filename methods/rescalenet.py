@@ -28,7 +28,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from normbench.residual import CalibratedBias, ScaledSum, classifies, has_join, own_parameters, placed_modules
+from normbench.hooks.residual import CalibratedBias, ScaledSum, classifies, has_join, own_parameters, placed_modules
 
 CITE = "Shao, Hu, Wang, Xue and Raj, NeurIPS 2020, Is normalization indispensable for training deep neural network?"
 VARIANTS = [{"c": "L-1"}, {"c": "1"}, {"c": "sqrt(L)"}, {"c": "L^2"}, {"c": 2.5}]

@@ -9,7 +9,7 @@ alpha between the attention and the feed-forward branch of a layer; here each jo
 
 from dataclasses import dataclass
 
-from normbench.residual import ScaledSum
+from normbench.hooks.residual import ScaledSum
 
 CITE = "Bachlechner et al., UAI 2021, arXiv:2003.04887"
 

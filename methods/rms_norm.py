@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from normbench.layers import widened
-from normbench.ranges import positive
-from normbench.residual import per_channel
+from normbench.core.validation import positive
+from normbench.hooks.norms import widened
+from normbench.hooks.residual import per_channel
 
 CITE = "Zhang and Sennrich, NeurIPS 2019, arXiv:1910.07467"
 

@@ -20,8 +20,8 @@ from typing import Literal
 
 import torch
 
-from normbench.reparametrization import ScaledWeightStandardization, reparametrize, with_bias
-from normbench.residual import ScaledSum, classifies
+from normbench.hooks.reparametrization import ScaledWeightStandardization, reparametrize, with_bias
+from normbench.hooks.residual import ScaledSum, classifies
 
 CITE = "Brock, De and Smith, ICLR 2021, arXiv:2101.08692"
 VARIANTS = [{"skip_gain": 0.0}]

@@ -12,7 +12,7 @@ The paper released no code for its networks. Convolutions keep the model's initi
 import math
 from dataclasses import dataclass
 
-from normbench.residual import ScaledSum
+from normbench.hooks.residual import ScaledSum
 
 CITE = "De and Smith, NeurIPS 2020, arXiv:2002.10444"
 VARIANTS = [{"alpha": "1/sqrt(d)"}, {"alpha": 1.0, "learnable": False}]

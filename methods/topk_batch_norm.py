@@ -17,9 +17,9 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from normbench.layers import DeviationNorm, gaussian_maximum, scaled_affine, widened
-from normbench.ranges import at_least, not_negative, within
-from normbench.residual import other_dims, per_channel
+from normbench.core.validation import at_least, not_negative, within
+from normbench.hooks.norms import DeviationNorm, gaussian_maximum, scaled_affine, widened
+from normbench.hooks.residual import other_dims, per_channel
 
 CITE = "Hoffer, Banner, Golan and Soudry, NeurIPS 2018, arXiv:1803.01814"
 VARIANTS = [{"smoothing": 0.75}]

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from normbench.layers import instance_moments, need_values, pooled_variance, scale_and_shift, scaled_affine, update_running, widened
-from normbench.ranges import positive, within
-from normbench.residual import per_channel
+from normbench.core.validation import positive, within
+from normbench.hooks.norms import instance_moments, need_values, pooled_variance, scale_and_shift, scaled_affine, update_running, widened
+from normbench.hooks.residual import per_channel
 
 CITE = "Daneshmand et al., NeurIPS 2020, arXiv:2003.01652; Lubana et al., NeurIPS 2021, arXiv:2106.05956"
 

@@ -22,8 +22,8 @@ from typing import Literal
 
 import torch
 
-from normbench.reparametrization import MeanOnlyBatchNorm, WeightNorm, normalize_outputs, reparametrize, scaled_relu, with_bias
-from normbench.residual import ScaledSum, classifies
+from normbench.hooks.reparametrization import MeanOnlyBatchNorm, WeightNorm, normalize_outputs, reparametrize, scaled_relu, with_bias
+from normbench.hooks.residual import ScaledSum, classifies
 
 CITE = "Salimans and Kingma, NeurIPS 2016, arXiv:1602.07868"
 VARIANTS = [{"skip_gain": 0.0}]

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from normbench.schema import ROOT
+from normbench.core.schema import ROOT
 
 PARTS = ("normbench", "methods", "papers", "tasks", "workflows", "Snakefile")
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from normbench import load_method
-from normbench.checkpoint import Checkpoints
-from normbench.running import Context
-from normbench.spec import ArmSpec
+from normbench.config.spec import ArmSpec
+from normbench.execution.task_api import Context
+from normbench.training.checkpoint import Checkpoints
 from tasks.coco import embedded
 from tasks.coco.design import read_design
 from tasks.coco.recipe import Recipe

@@ -3,7 +3,7 @@
 import torch
 
 from normbench import load_method
-from normbench.sites import Site
+from normbench.hooks.sites import Site
 
 # statistics over the batch, kept running
 BATCH_NORMS = ("batch_norm", "variance_norm", "l1_batch_norm", "linf_batch_norm", "topk_batch_norm")

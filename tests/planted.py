@@ -4,10 +4,10 @@ from typing import Any
 
 import pandas as pd
 
-from normbench.collect import CURVES, PROBES, RUNS
-from normbench.measured import Measured
-from normbench.papers import Claim, Paper, Test
-from normbench.recipe import Recipe
+from normbench.analysis.results import Measured
+from normbench.config.papers import Claim, Paper, Test
+from normbench.config.recipe import Recipe
+from normbench.execution.collect import CURVES, PROBES, RUNS
 
 LOST = None  # a seed that diverged
 Values = list[float | None]

@@ -8,10 +8,10 @@ import torch
 from torch import nn
 from trainings import batch, recipe, small_net, training
 
-from normbench.checkpoint import Checkpoints
-from normbench.classification import evaluate
-from normbench.parallel import from_torchrun, together
-from normbench.train import Interrupted, fit
+from normbench.training.checkpoint import Checkpoints
+from normbench.training.classification import evaluate
+from normbench.training.distributed import from_torchrun, together
+from normbench.training.loop import Interrupted, fit
 
 CPU = torch.device("cpu")
 NETS = {

@@ -7,11 +7,11 @@ from pathlib import Path
 import polars as pl
 from synthetic_build import make_build
 
-from normbench.published import derived
-from normbench.published.citation import write_version
-from normbench.published.columns import Described
-from normbench.published.version import FIRST
-from normbench.schema import ROOT
+from normbench.core.schema import ROOT
+from normbench.dataset import derived
+from normbench.dataset.citation import write_version
+from normbench.dataset.columns import Described
+from normbench.dataset.version import FIRST
 
 DRAWN = {"figures": ("tests.stub_drawings", (), "figures"), "report": ("tests.stub_drawings", ("--output", "report.html"), "report.html")}
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from normbench import collect
-from normbench.files import write_json
-from normbench.line import Folders, arm_digest
-from normbench.recipe import Recipe
-from normbench.records import Record, sha256, write_record
+from normbench.config.recipe import Recipe
+from normbench.core.files import write_json
+from normbench.execution import collect
+from normbench.execution.records import Record, sha256, write_record
+from normbench.planning.line import Folders, arm_digest
 
 SPEC = {
     "task": "imagenet",

@@ -3,10 +3,10 @@
 import torch
 from torch import nn
 
-from normbench.build import Builder
-from normbench.methods import load_method
+from normbench.hooks.builder import Builder
+from normbench.hooks.methods import load_method
+from normbench.hooks.sites import Site
 from normbench.models import resnet
-from normbench.sites import Site
 
 WEIGHTS = ("weight_norm", "bounded_weight_norm", "scaled_weight_standardization")
 

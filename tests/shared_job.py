@@ -1,4 +1,4 @@
-"""A job whose trainings only leave a record:  python shared_job.py FOLDER <what normbench.job takes>
+"""A job whose trainings only leave a record:  python shared_job.py FOLDER <what normbench.execution.job takes>
 
 Each line of FOLDER/log is "began" or "ended", the arm and the process. An arm trains as long as FOLDER/hold-<arm> is there, and
 ends with a mistake if it is called "bad".
@@ -11,9 +11,9 @@ from pathlib import Path
 
 from records_on_disk import a_record
 
-from normbench import job
-from normbench.errors import InputError
-from normbench.records import write_record
+from normbench.core.errors import InputError
+from normbench.execution import job
+from normbench.execution.records import write_record
 
 FOLDER = Path(sys.argv[1])
 

@@ -9,12 +9,12 @@ from unittest import mock
 import numpy as np
 import pandas as pd
 
-from normbench import claims
-from normbench.collect import CURVES, PROBES, RUNS, write_parquet
-from normbench.line import plan_text
-from normbench.plan import Selection, make_plan
-from normbench.spec import ArmSpec, canonical
-from normbench.tasks import read_task
+from normbench.analysis import ledger
+from normbench.config.spec import ArmSpec, canonical
+from normbench.config.tasks import read_task
+from normbench.execution.collect import CURVES, PROBES, RUNS, write_parquet
+from normbench.planning.line import plan_text
+from normbench.planning.plan import Selection, make_plan
 
 STEPS = (1, 25, 50, 75, 100)
 PROBED = {
@@ -51,7 +51,7 @@ def make_build(root: Path, tier: str, papers: tuple[str, ...]) -> Path:
     write_parquet(pd.DataFrame(curves, columns=CURVES), folder / "curves.parquet")
     write_parquet(pd.DataFrame(probes, columns=PROBES).astype({"k": "Int64", "depth": "Int64"}), folder / "probes.parquet")
     with mock.patch.object(sys, "argv", ["claims", "--root", str(folder)]):
-        assert claims.main() == 0
+        assert ledger.main() == 0
     return folder
 
 

@@ -5,9 +5,9 @@ import pytest
 from planted import LOST, a_paper, measured
 from scipy.stats import kendalltau
 
-from normbench import agreement
-from normbench.agreement import agreements
-from normbench.line import other_tiers
+from normbench.analysis import agreement
+from normbench.analysis.agreement import agreements
+from normbench.planning.line import other_tiers
 
 ARMS = ["a", "b", "c", "d"]
 

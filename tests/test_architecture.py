@@ -8,37 +8,32 @@ from pathlib import Path
 
 import pytest
 
-from normbench.methods import method_names
-from normbench.schema import ROOT
-from normbench.tasks import task_names
+from normbench.config.tasks import task_names
+from normbench.core.schema import ROOT
+from normbench.hooks.methods import method_names
 
 FRAMEWORKS = {"detectron2", "fairseq", "mmdet", "torchvision", "timm"}
-TORCH_FREE = [
-    "budget",
-    "cluster",
-    "cost",
-    "coverage",
-    "errors",
-    "files",
-    "line",
-    "manifest",
-    "methods",
-    "papers",
-    "plan",
-    "plan_report",
-    "prediction",
-    "prediction_score",
-    "progress",
-    "recipe",
-    "records",
-    "schema",
-    "sites",
-    "spec",
-    "speed",
-    "summary",
-    "tasks",
-    "tiers",
-]
+# Each package may import those above it, and nothing below. docs/architecture.md says what each is for.
+LAYERS = (
+    "core",
+    "claims",
+    "config",
+    "hooks",
+    "models",
+    "training",
+    "diagnostics",
+    "conformance",
+    "planning",
+    "execution",
+    "analysis",
+    "reporting",
+    "dataset",
+)
+FACE = ("sites.py",)  # what users import by a short name
+# Whole packages that are read without torch; of others, single modules.
+TORCH_FREE = ["core", "claims", "config", "planning", "analysis", "reporting", "dataset"]
+TORCH_FREE_MODULES = ["hooks.methods", "hooks.sites", "sites"]
+TORCH_FREE_MODULES += [f"execution.{m}" for m in ("collect", "golden_files", "manifest", "prepare", "progress", "records", "throughput")]
 
 
 def imports(path: Path) -> set[str]:
@@ -66,6 +61,22 @@ def words(path: Path) -> set[str]:
     }
     texts = {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str) and id(n) not in docstrings}
     return texts | {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)} | imports(path)
+
+
+def no_import_goes_up(root: Path) -> list[str]:
+    """A module of a package imports that package and those above it in LAYERS alone; every module lies in one of them."""
+    bad = []
+    for file in sorted((root / "normbench").rglob("*.py")):
+        room = file.relative_to(root / "normbench").parts[0]
+        if room in ("__init__.py", *FACE):
+            continue
+        if room not in LAYERS:
+            bad.append(f"{file}: lies in no package of the house")
+            continue
+        allowed = {f"normbench.{name}" for name in LAYERS[: LAYERS.index(room) + 1]}
+        ours = {".".join(name.split(".")[:2]) for name in imports(file) if name.startswith("normbench.")}
+        bad += [f"{file}: imports {name}" for name in sorted(ours - allowed - {"normbench.load_method"})]
+    return bad
 
 
 def library_imports_no_task(root: Path) -> list[str]:
@@ -96,14 +107,16 @@ def methods_import_no_method_and_no_task(root: Path) -> list[str]:
     bad = []
     for file in sorted((root / "methods").glob("*.py")):
         found = imports(file)
-        if forbidden & heads(file) or any(m.startswith(("normbench.models", "normbench.methods", "normbench.load_method")) for m in found):
+        if forbidden & heads(file) or any(
+            m.startswith(("normbench.models", "normbench.hooks.methods", "normbench.load_method")) for m in found
+        ):
             bad.append(str(file))
     return bad
 
 
 def only_tracking_knows_mlflow(root: Path) -> list[str]:
     files = [f for part in ("normbench", "methods", "tasks") for f in sorted((root / part).rglob("*.py"))]
-    return [str(f) for f in files if f.name != "tracking.py" and "mlflow" in heads(f)]
+    return [str(f) for f in files if f.name != "mlflow_import.py" and "mlflow" in heads(f)]
 
 
 def no_pickle_eval_or_unsafe_yaml(root: Path) -> list[str]:
@@ -122,12 +135,13 @@ def no_pickle_eval_or_unsafe_yaml(root: Path) -> list[str]:
 
 # rule: (the file that a violation is planted in, what is planted)
 RULES = {
-    library_imports_no_task: ("normbench/train.py", "def f():\n    from tasks.imagenet import data\n"),
-    library_names_no_task_and_no_method: ("normbench/train.py", 'SLOW = ("group_norm",)\n'),
-    nobody_asks_for_a_methods_name: ("normbench/train.py", 'SLOW = model.method.name == "weight_norm"\n'),
+    no_import_goes_up: ("normbench/training/loop.py", "def f():\n    from normbench.planning import plan\n"),
+    library_imports_no_task: ("normbench/training/loop.py", "def f():\n    from tasks.imagenet import data\n"),
+    library_names_no_task_and_no_method: ("normbench/training/loop.py", 'SLOW = ("group_norm",)\n'),
+    nobody_asks_for_a_methods_name: ("normbench/training/loop.py", 'SLOW = model.method.name == "weight_norm"\n'),
     methods_import_no_method_and_no_task: ("methods/layer_norm.py", "from normbench import load_method\n"),
-    only_tracking_knows_mlflow: ("normbench/train.py", "import mlflow\n"),
-    no_pickle_eval_or_unsafe_yaml: ("normbench/checkpoint.py", "state = torch.load(path)\n"),
+    only_tracking_knows_mlflow: ("normbench/training/loop.py", "import mlflow\n"),
+    no_pickle_eval_or_unsafe_yaml: ("normbench/training/checkpoint.py", "state = torch.load(path)\n"),
 }
 
 
@@ -140,7 +154,7 @@ def test_the_rule_holds(rule):
 def test_the_rule_catches_what_breaks_it(rule, tmp_path):
     where, planted = RULES[rule]
     path = tmp_path / where
-    path.parent.mkdir()
+    path.parent.mkdir(parents=True)
     path.write_text((ROOT / where).read_text(encoding="utf-8") + planted, encoding="utf-8")
     assert rule(tmp_path) and all(str(path) in found for found in rule(tmp_path))
 
@@ -157,14 +171,22 @@ def snakefile_imports() -> tuple[str, ...]:
     return tuple(sorted(set(re.findall(r"^(?:from|import) (normbench[\w.]*)", text, re.MULTILINE))))
 
 
+def torch_free() -> list[str]:
+    names = [f"normbench.{name}" for name in TORCH_FREE_MODULES]
+    for room in TORCH_FREE:
+        files = sorted((ROOT / "normbench" / room).rglob("*.py"))
+        names += [".".join(f.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for f in files]
+    return names
+
+
 def test_planning_loads_no_torch():
-    assert {"normbench.line", "normbench.errors"} <= set(snakefile_imports())
+    assert {"normbench.planning.line", "normbench.core.errors"} <= set(snakefile_imports())
     loaded = loaded_by(
-        ("normbench", *snakefile_imports(), *(f"normbench.{name}" for name in TORCH_FREE)),
-        "from normbench.plan import make_plan; make_plan('tiny')",
+        ("normbench", *snakefile_imports(), *torch_free()),
+        "from normbench.planning.plan import make_plan; make_plan('tiny')",
     )
     assert "normbench" in loaded and not loaded & {"torch", "torchvision", "mlflow"}
 
 
 def test_a_module_that_loads_torch_is_seen():
-    assert "torch" in loaded_by(("normbench.checkpoint",))
+    assert "torch" in loaded_by(("normbench.training.checkpoint",))

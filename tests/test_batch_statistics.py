@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from norm_samples import BATCH_NORMS, gaussian, make, trained_step
 from torch import nn
 
-from normbench.layers import gaussian_maximum, instance_moments, pooled_variance
-from normbench.precision import Rounded
+from normbench.hooks.norms import gaussian_maximum, instance_moments, pooled_variance
+from normbench.training.precision import Rounded
 
 # constants
 

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from normbench.blocks import Blocks, means, read_table
-from normbench.errors import InputError
+from normbench.analysis.blocks import Blocks, means, read_table
+from normbench.core.errors import InputError
 
 ROWS = [("r1", "loss", 1, 2.0), ("r1", "loss", 2, 1.0), ("r1", "top1", 1, 50.0), ("r2", "top1", 1, 60.0), ("r2", "loss", 1, 3.0)]
 TABLE = pd.DataFrame(ROWS, columns=["run", "metric", "step", "value"])

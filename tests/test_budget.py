@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from normbench.budget import affordable, arms_of_claim, cheapest_first, corrected, gpu_hours, measured_seconds
-from normbench.errors import InputError
-from normbench.line import open_line
-from normbench.papers import paper_keys, read_paper
-from normbench.plan import make_plan
-from normbench.plan_report import alone
-from normbench.schema import ROOT
-from normbench.tasks import read_task
+from normbench.config.papers import paper_keys, read_paper
+from normbench.config.tasks import read_task
+from normbench.core.errors import InputError
+from normbench.core.schema import ROOT
+from normbench.planning.budget import affordable, arms_of_claim, cheapest_first, corrected, gpu_hours, measured_seconds
+from normbench.planning.line import open_line
+from normbench.planning.plan import make_plan
+from normbench.planning.plan_report import alone
 
 HOURS = {"a": 1.0, "b": 2.0, "c": 4.0, "d": 0.5}
 WANTED = {("p", "wide"): {"b", "c"}, ("p", "narrow"): {"a", "b"}, ("q", "cheap"): {"a"}}

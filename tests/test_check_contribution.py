@@ -11,10 +11,10 @@ import pytest
 from published_samples import edit
 from synthetic_build import make_build
 
-from normbench import check_contribution
-from normbench.method_files import read_method
-from normbench.published.columns import CURVES, PROBES, RUNS
-from normbench.published.tables import read_table, write_table
+from normbench.config.method_files import read_method
+from normbench.dataset import check_contribution
+from normbench.dataset.columns import CURVES, PROBES, RUNS
+from normbench.dataset.parquet import read_table, write_table
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,10 @@ import polars as pl
 import pytest
 from published_samples import DRAWN, edit, make_tier
 
-from normbench.published import derived, sums, values
-from normbench.published.columns import CURVES, PROBES, RUNS
-from normbench.published.recomputed import differences
-from normbench.published.runs import problems
+from normbench.dataset import checksums, derived, value_faults
+from normbench.dataset.columns import CURVES, PROBES, RUNS
+from normbench.dataset.recomputed import differences
+from normbench.dataset.run_faults import problems
 
 TOP1 = pl.col("metric") == "test_top1"
 
@@ -63,8 +63,8 @@ def test_nothing_is_wrong_with_what_the_line_leaves(whole):
 def test_a_run_that_finished_without_any_metric_has_probes():
     row = {"run": "a-s0", "metric": "status", "value": None, "status": "finished", "task": "propagation", "unit": ""}
     runs = pl.DataFrame([row], schema_overrides={"value": pl.Float64})
-    assert values._metrics(Path("runs.parquet"), runs, pl.Series("run", ["a-s0"])) == []
-    (says,) = values._metrics(Path("runs.parquet"), runs, pl.Series("run", ["b-s0"]))
+    assert value_faults._metrics(Path("runs.parquet"), runs, pl.Series("run", ["a-s0"])) == []
+    (says,) = value_faults._metrics(Path("runs.parquet"), runs, pl.Series("run", ["b-s0"]))
     assert says == "runs.parquet: a-s0: status is not a number, and the status finished does not say why"
 
 
@@ -152,12 +152,12 @@ def test_edited_verdicts_cells_and_texts_are_named(tier):
 
 
 def test_every_file_has_its_hash(tier):
-    sums.write_sums(tier)
-    assert sums.problems(tier) == []
+    checksums.write_sums(tier)
+    assert checksums.problems(tier) == []
     (tier / "claims.csv").write_text("paper\n")
     (tier / "prediction.csv").unlink()
     (tier / "notes.txt").write_text("mine")
-    assert sums.problems(tier) == [
+    assert checksums.problems(tier) == [
         f"{tier / 'prediction.csv'}: is missing, and SHA256SUMS lists it",
         f"{tier / 'notes.txt'}: is not in SHA256SUMS: it was added by hand",
         f"{tier / 'claims.csv'}: was changed after it was published (its hash is not the one in SHA256SUMS)",

@@ -8,8 +8,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from verdict_samples import TEN, UNRELATED, around, points, powers, sample, series
 
-from normbench.errors import InputError
-from normbench.verdicts import TESTS, Sample, all_of
+from normbench.claims.verdicts import TESTS, Sample, all_of
+from normbench.core.errors import InputError
 
 few = settings(max_examples=40, deadline=None)
 values = st.lists(st.floats(0, 100).map(lambda v: round(v, 2)), min_size=2, max_size=5)

@@ -3,8 +3,8 @@
 import pytest
 from verdict_samples import SPREAD, TEN, UNRELATED, WOBBLE, around, exponentials, points, powers, sample, series, verdict
 
-from normbench.papers import TESTS as NAMES
-from normbench.verdicts import TESTS, decide
+from normbench.claims.verdicts import TESTS, decide
+from normbench.config.papers import TESTS as NAMES
 
 
 @pytest.fixture(autouse=True)

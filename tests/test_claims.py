@@ -7,9 +7,9 @@ from planted import LOST, a_claim, a_paper, measured
 from records_on_disk import run_main, write_line
 from scipy import stats
 
-from normbench.claims import COLUMNS, main, outcome_of, paper_rows
-from normbench.errors import InputError
-from normbench.papers import read_paper
+from normbench.analysis.ledger import COLUMNS, main, outcome_of, paper_rows
+from normbench.config.papers import read_paper
+from normbench.core.errors import InputError
 
 HIGH, LOW, LOSSES = [90.0, 91.0, 92.0], [80.0, 81.0, 82.0], [LOST] * 3
 BETTER = {"test": "better", "a": "a", "b": "b"}

@@ -4,11 +4,11 @@ import pandas as pd
 import pytest
 from planted import LOST, a_claim, a_paper, measured
 
-from normbench.claims import known, paper_rows
-from normbench.errors import InputError
-from normbench.measured import Measured
-from normbench.outcomes import Series
-from normbench.papers import PAPERS, read_paper
+from normbench.analysis.ledger import known, paper_rows
+from normbench.analysis.results import Measured
+from normbench.claims.outcomes import Series
+from normbench.config.papers import PAPERS, read_paper
+from normbench.core.errors import InputError
 
 FLAT = {k: [1.0, 1.5, 2.0] for k in range(1, 5)}
 EQUAL = {"test": "equal", "a": "a", "b": "b", "quantity": "variance_end", "rtol": 1e-9}

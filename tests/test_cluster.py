@@ -12,10 +12,10 @@ from snakemake_executor_plugin_slurm.submit_string import get_submit_command
 from snakemake_executor_plugin_slurm.utils import set_gres_string
 from snakemake_executor_plugin_slurm_jobstep import get_cpu_setting, get_gpu_setting, get_node_setting
 
-from normbench.cluster import Allocation, allocation, launcher
-from normbench.plan import Plan, jobs, make_plan
-from normbench.schema import ROOT
-from normbench.tasks import Resources, read_task, task_names
+from normbench.config.tasks import Resources, read_task, task_names
+from normbench.core.schema import ROOT
+from normbench.planning.cluster import Allocation, allocation, launcher
+from normbench.planning.plan import Plan, jobs, make_plan
 
 PROFILE = yaml.safe_load((ROOT / "profiles" / "slurm" / "config.yaml").read_text())
 SIGNALS = "--signals-to-handle=SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"

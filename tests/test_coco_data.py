@@ -13,11 +13,11 @@ from PIL import Image as Picture
 from pycocotools import mask as rle
 from pycocotools.coco import COCO
 
-from normbench.errors import InputError
+from normbench.core.errors import InputError
 from tasks.coco import adapter, data, embedded, torchvision_engine
 from tasks.coco.annotations import Image, Object, read_split
+from tasks.coco.batch_order import draws
 from tasks.coco.design import read_design
-from tasks.coco.order import draws
 from tasks.coco.recipe import Recipe
 from tasks.coco.samples import TRIES, Readable, binary_mask, targets
 
@@ -87,7 +87,7 @@ def test_pycocotools_reads_the_scenes_and_finds_what_they_promise(scenes, split,
 
 
 def test_digits_of_val_are_in_no_picture_of_train():
-    from tasks.imagenet.handwritten import split_digits
+    from tasks.images.handwritten import split_digits
 
     parts = split_digits(np.repeat(np.arange(10), 100)).values()
     train, test = (set(part.tolist()) for part in parts)

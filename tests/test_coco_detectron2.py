@@ -10,13 +10,13 @@ import torch
 from detectors import CPU, MODEL, RECIPE, an_arm, built, small_scenes
 
 from normbench import load_method
-from normbench.papers import read_paper
-from normbench.schema import validated
-from normbench.tasks import read_task, recipe_schema
+from normbench.config.papers import read_paper
+from normbench.config.tasks import read_task, recipe_schema
+from normbench.core.schema import validated
 from tasks.coco import adapter
 from tasks.coco.annotations import read_split
+from tasks.coco.batch_order import Draw, draws
 from tasks.coco.design import read_design
-from tasks.coco.order import Draw, draws
 from tasks.coco.recipe import Recipe
 from tasks.coco.samples import Readable, targets
 

@@ -14,15 +14,15 @@ from torchvision.models.detection.backbone_utils import _resnet_fpn_extractor
 from torchvision.models.detection.faster_rcnn import FastRCNNConvFCHead, FastRCNNPredictor
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
 
-from normbench.build import Refused
-from normbench.errors import InputError
-from normbench.methods import method_names
+from normbench.core.errors import InputError
+from normbench.hooks.builder import Refused
+from normbench.hooks.methods import method_names
 from tasks.coco import adapter, torchvision_engine
 from tasks.coco.annotations import read_split
 from tasks.coco.backbone import Backbone, load_weights
 from tasks.coco.design import read_design
+from tasks.coco.norm_sites import sites_for_the_record
 from tasks.coco.optimizer import optimizer_of
-from tasks.coco.places import sites_for_the_record
 from tasks.coco.recipe import Recipe
 from tasks.coco.samples import MEAN, STD, Readable
 

@@ -11,13 +11,13 @@ from PIL import Image
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from normbench.checkpoint import Checkpoints
-from normbench.errors import InputError
-from normbench.running import Context
-from normbench.schema import validated
-from normbench.tasks import load_adapter, read_task, recipe_schema
-from normbench.train import Interrupted
-from tasks.coco import adapter, evaluation, pretrained, recipe, torchvision_engine, watch
+from normbench.config.tasks import load_adapter, read_task, recipe_schema
+from normbench.core.errors import InputError
+from normbench.core.schema import validated
+from normbench.execution.task_api import Context
+from normbench.training.checkpoint import Checkpoints
+from normbench.training.loop import Interrupted
+from tasks.coco import adapter, evaluation, monitor, pretrained, recipe, torchvision_engine
 from tasks.coco.annotations import read_split
 from tasks.coco.embedded import DATASET
 from tasks.coco.recipe import Recipe
@@ -57,7 +57,7 @@ class Killed(BaseException):
 def test_a_run_killed_in_the_middle_ends_as_the_uninterrupted_one(root, tmp_path, monkeypatch, engine, method):
     arm = an_arm(method, engine=engine, steps=5, evaluations=2, milestones=[0.5], warmup=0.4)
     whole = adapter.run(arm, 0, context(root))
-    after = watch.Watch.after_step
+    after = monitor.Monitor.after_step
 
     def killing(self, done, losses):
         after(self, done, losses)
@@ -65,13 +65,13 @@ def test_a_run_killed_in_the_middle_ends_as_the_uninterrupted_one(root, tmp_path
             raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(watch.Watch, "after_step", killing)
+        patch.setattr(monitor.Monitor, "after_step", killing)
         with pytest.raises(Killed):
             adapter.run(arm, 0, context(root, tmp_path / "run.pt", every=0))
     torch.manual_seed(99), np.random.seed(99)
     began = []
-    resume = watch.Watch.resume
-    monkeypatch.setattr(watch.Watch, "resume", lambda self, states: began.append(resume(self, states)) or began[-1])
+    resume = monitor.Monitor.resume
+    monkeypatch.setattr(monitor.Monitor, "resume", lambda self, states: began.append(resume(self, states)) or began[-1])
     again = adapter.run(arm, 0, context(root, tmp_path / "run.pt", every=0))
     assert began == [3]
     assert again.trained.curves == whole.trained.curves and again.metrics == whole.metrics
@@ -80,14 +80,14 @@ def test_a_run_killed_in_the_middle_ends_as_the_uninterrupted_one(root, tmp_path
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_run_told_to_stop_writes_its_checkpoint_first(root, tmp_path, monkeypatch, engine):
-    after = watch.Watch.after_step
+    after = monitor.Monitor.after_step
 
     def stopping(self, done, losses):
         if done == 2:
             self._stop.set()
         after(self, done, losses)
 
-    monkeypatch.setattr(watch.Watch, "after_step", stopping)
+    monkeypatch.setattr(monitor.Monitor, "after_step", stopping)
     with pytest.raises(Interrupted):
         adapter.run(an_arm(engine=engine), 0, context(root, tmp_path / "run.pt"))
     assert Checkpoints(tmp_path / "run.pt", "this", 0).load(CPU)["step"] == 2

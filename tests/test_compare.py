@@ -10,9 +10,9 @@ import polars as pl
 import pytest
 from published_samples import edit
 
-from normbench import compare
-from normbench.published.columns import CELLS, CLAIMS, RUNS, names
-from normbench.published.tables import empty_table
+from normbench.dataset import compare
+from normbench.dataset.columns import CELLS, CLAIMS, RUNS, names
+from normbench.dataset.parquet import empty_table
 
 CELL = {"row": "Batch norm", "column": "Top 1", "metric": "test_top1", "measured": "90", "low": "88", "high": "92"}
 CELL |= {"n": "3", "status": "measured"}

@@ -2,11 +2,11 @@
 
 import pytest
 
-from normbench.conformance import CHECKS
-from normbench.conformance_nets import NETS, small_nets
-from normbench.methods import load_method, method_names
-from normbench.sites import KINDS, LAYOUTS
-from normbench.specimens import specimens
+from normbench.conformance.cases import specimens
+from normbench.conformance.kit import CHECKS
+from normbench.conformance.nets import NETS, small_nets
+from normbench.hooks.methods import load_method, method_names
+from normbench.hooks.sites import KINDS, LAYOUTS
 
 NAMES = method_names()
 

@@ -4,8 +4,8 @@ import textwrap
 
 import pytest
 
-from normbench.conformance import CHECKS, check_method
-from normbench.methods import load_method
+from normbench.conformance.kit import CHECKS, check_method
+from normbench.hooks.methods import load_method
 
 LAYER_NORM = '''
     """Layer normalization: y = weight (x - mean) / sqrt(var + eps) + bias, over all but the samples."""

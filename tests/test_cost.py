@@ -9,14 +9,14 @@ import torch
 from torch import nn
 
 from normbench import load_method
-from normbench.cost import Machine, expected_seconds
-from normbench.errors import InputError
-from normbench.papers import read_paper
-from normbench.running import Context
-from normbench.schema import validated
-from normbench.spec import ArmSpec
-from normbench.tasks import load_adapter, read_task, recipe_schema
-from normbench.tiers import points, read_tier
+from normbench.config.cost_model import Machine, expected_seconds
+from normbench.config.papers import read_paper
+from normbench.config.spec import ArmSpec
+from normbench.config.tasks import load_adapter, read_task, recipe_schema
+from normbench.config.tiers import points, read_tier
+from normbench.core.errors import InputError
+from normbench.core.schema import validated
+from normbench.execution.task_api import Context
 from tasks.cost import adapter, subjects
 from tasks.cost.memory import saved_bytes
 from tasks.cost.recipe import Recipe

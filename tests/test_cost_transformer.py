@@ -8,13 +8,13 @@ from test_cost import Counting
 from torch import nn
 
 from normbench import load_method
-from normbench.cost import expected_seconds
-from normbench.errors import InputError
-from normbench.papers import read_paper
-from normbench.running import Context
-from normbench.spec import ArmSpec
-from normbench.tasks import read_task, work_of
-from normbench.tiers import points, read_tier
+from normbench.config.cost_model import expected_seconds
+from normbench.config.papers import read_paper
+from normbench.config.spec import ArmSpec
+from normbench.config.tasks import read_task, work_of
+from normbench.config.tiers import points, read_tier
+from normbench.core.errors import InputError
+from normbench.execution.task_api import Context
 from tasks.cost import adapter, subjects
 from tasks.cost.recipe import Recipe
 from tasks.cost.transformer import transformer

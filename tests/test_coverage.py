@@ -2,8 +2,8 @@
 
 import pytest
 
-from normbench.coverage import missing, plan_of
-from normbench.papers import read_paper
+from normbench.config.papers import read_paper
+from normbench.planning.coverage import missing, plan_of
 
 PAPER = read_paper("rescalenet")
 

@@ -5,7 +5,7 @@ import re
 import pytest
 import yaml
 
-from normbench.schema import ROOT
+from normbench.core.schema import ROOT
 
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
 CONDA = ROOT / "environment.yml"

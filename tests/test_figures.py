@@ -12,15 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthetic_build import make_build
 
-from normbench import figures, papers
-from normbench.line import read_content
-from normbench.measured import Measured
-from normbench.outcomes import Outcome, Series
-from normbench.papers import Operand, read_paper
-from normbench.showing import ledger_figure, marks, series_figure, style, sweep_figure, table_figure, training_figure
-from normbench.summary import read_claims
-from normbench.tables import shaped_table
-from normbench.tasks import Metric
+from normbench.analysis.results import Measured
+from normbench.claims.outcomes import Outcome, Series
+from normbench.config import papers
+from normbench.config.papers import Operand, read_paper
+from normbench.config.tasks import Metric
+from normbench.planning.line import read_content
+from normbench.reporting import figures
+from normbench.reporting.plots import ledger_figure, marks, series_figure, style, sweep_figure, table_figure, training_figure
+from normbench.reporting.summary import read_claims
+from normbench.reporting.tables import shaped_table
 
 KEY = "rescalenet"
 

@@ -8,11 +8,11 @@ from unittest import mock
 
 import pytest
 
-from normbench import golden
-from normbench.errors import InputError
-from normbench.golden_files import FOLDER, STEPS, Golden, GoldenRun, drift, golden_datasets, golden_tasks, read_golden
-from normbench.spec import arm_from
-from normbench.tasks import load_preparer, read_task
+from normbench.config.spec import arm_from
+from normbench.config.tasks import load_preparer, read_task
+from normbench.core.errors import InputError
+from normbench.execution import golden
+from normbench.execution.golden_files import FOLDER, STEPS, Golden, GoldenRun, drift, golden_datasets, golden_tasks, read_golden
 
 SPEC = {
     "task": "imagenet",

@@ -11,11 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from normbench.errors import InputError
-from normbench.manifest import read_manifest
-from normbench.tasks import read_task
-from tasks.imagenet import data, embedded, render
-from tasks.imagenet.batches import AUGMENTS, Batches, Images, InOrder, Order, draw, padding
+from normbench.config.tasks import read_task
+from normbench.core.errors import InputError
+from normbench.core.schema import ROOT
+from normbench.execution.manifest import read_manifest
+from tasks.imagenet import data
+from tasks.images import embedded, render
+from tasks.images.batches import AUGMENTS, Batches, Images, InOrder, Order, draw, padding
 
 # Every published number on the digits hangs on these pictures: a change of them must be meant.
 DATA_SHA256 = {
@@ -147,7 +149,7 @@ def test_the_picture_in_the_readme_shows_these_digits(folders):
     shown, now = (
         np.asarray(image.convert("RGB"), dtype=float)
         for image in (
-            Image.open(Path(embedded.__file__).with_name("digits32.png")),
+            Image.open(ROOT / "tasks" / "imagenet" / "digits32.png"),
             embedded.contact_sheet("digits32", folders / "digits32"),
         )
     )

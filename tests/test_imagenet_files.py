@@ -11,9 +11,10 @@ import pytest
 import torch
 from PIL import Image
 
-from normbench.errors import InputError
-from tasks.imagenet import cifar, data, foldercheck
+from normbench.core.errors import InputError
+from tasks.imagenet import data, foldercheck
 from tasks.imagenet.imagefolder import Folder, FolderBatches, FolderInOrder
+from tasks.images import cifar
 
 NAMES = ("n01440764", "n01443537", "n01484850")
 PIXELS = 12

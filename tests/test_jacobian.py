@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from normbench.jacobian import largest_singular_value
+from normbench.diagnostics.jacobian import largest_singular_value
 
 
 @given(rows=st.integers(1, 9), columns=st.integers(1, 9), rank=st.integers(0, 9), spread=st.floats(0, 6), seed=st.integers(0, 99))

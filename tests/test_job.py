@@ -6,13 +6,13 @@ import pytest
 import torch
 from records_on_disk import CODE, SPEC, a_record
 
-from normbench import job
-from normbench.files import write_json
-from normbench.job import Place, train_arm
-from normbench.line import Folders, is_done
-from normbench.parallel import Processes
-from normbench.progress import Reporter
-from normbench.records import write_record
+from normbench.core.files import write_json
+from normbench.execution import job
+from normbench.execution.job import Place, train_arm
+from normbench.execution.progress import Reporter
+from normbench.execution.records import write_record
+from normbench.planning.line import Folders, is_done
+from normbench.training.distributed import Processes
 
 
 @pytest.fixture

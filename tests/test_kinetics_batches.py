@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from videos import damaged, grays, kinetics, write
 
-from normbench.checkpoint import Checkpoints
-from normbench.errors import InputError
-from normbench.manifest import read_manifest
+from normbench.core.errors import InputError
+from normbench.execution.manifest import read_manifest
+from normbench.training.checkpoint import Checkpoints
 from tasks.kinetics import data, index, motions
 from tasks.kinetics.batches import MEAN, STD, EvaluationBatches, Files, Held, TrainingBatches
 from tasks.kinetics.index import Clip, read_index

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from videos import damaged, grays, kinetics, write
 
-from normbench.errors import InputError
-from normbench.manifest import read_manifest, verify
-from normbench.tasks import read_task
+from normbench.config.tasks import read_task
+from normbench.core.errors import InputError
+from normbench.execution.manifest import read_manifest, verify
 from tasks.kinetics import data, index, motions, render
 from tasks.kinetics.index import read_index
 from tasks.kinetics.recipe import Recipe

@@ -10,15 +10,15 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from normbench import load_method
-from normbench.build import count_parameters
-from normbench.checkpoint import Checkpoints
-from normbench.cost import Machine, Work, expected_seconds
-from normbench.errors import InputError
+from normbench.config.cost_model import Machine, Work, expected_seconds
+from normbench.config.spec import ArmSpec, canonical
+from normbench.config.tasks import read_task, recipe_schema, work_of
+from normbench.core.errors import InputError
+from normbench.core.schema import validated
+from normbench.execution.task_api import Context
+from normbench.hooks.builder import count_parameters
 from normbench.models import build_model
-from normbench.running import Context
-from normbench.schema import validated
-from normbench.spec import ArmSpec, canonical
-from normbench.tasks import read_task, recipe_schema, work_of
+from normbench.training.checkpoint import Checkpoints
 from tasks.imagenet import data as images
 from tasks.kinetics import adapter, data, motions, networks, pretrain, weights
 from tasks.kinetics.recipe import Recipe

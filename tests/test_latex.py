@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from debian import program
 
-from normbench.schema import ROOT
-from normbench.typeset import _LATEX, NEEDS, tex
+from normbench.core.schema import ROOT
+from normbench.reporting.writers import _LATEX, NEEDS, tex
 
 PDFLATEX = (("pdflatex",), "texlive-latex-base texlive-latex-recommended")
 

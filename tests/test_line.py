@@ -13,8 +13,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from normbench.line import open_line
-from normbench.schema import ROOT
+from normbench.core.schema import ROOT
+from normbench.planning.line import open_line
 
 SNAKEMAKE = [sys.executable, "-m", "snakemake", "all", "--cores", "1"]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -108,7 +108,7 @@ def test_a_job_killed_in_the_middle_is_taken_up_again_and_ends_with_the_same_num
         shutil.copytree(made / "tiny" / part, root / part, ignore=shutil.ignore_patterns("*.done"))
     shutil.copytree(made / "data", data)
     job = max((root / "jobs").glob("*.json"), key=lambda p: len(json.loads(p.read_text())["arms"])).stem
-    command = [sys.executable, "-m", "normbench.job", "--root", str(root), "--data", str(data), "--job", job]
+    command = [sys.executable, "-m", "normbench.execution.job", "--root", str(root), "--data", str(data), "--job", job]
     process = subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while process.poll() is None and len(list(root.glob("records/*.json"))) < 3:
         time.sleep(0.02)

@@ -9,9 +9,9 @@ import textwrap
 import pytest
 
 from normbench import load_method
-from normbench.build import Builder
-from normbench.errors import InputError
-from normbench.methods import HOOKS, METHODS, check_params, method_names, read_method
+from normbench.core.errors import InputError
+from normbench.hooks.builder import Builder
+from normbench.hooks.methods import HOOKS, METHODS, check_params, method_names, read_method
 
 NAMES = method_names()
 RIGHT = textwrap.dedent('''
@@ -233,7 +233,7 @@ def test_the_file_is_complete(name):
 
 def test_reading_all_methods_imports_no_torch():
     code = (
-        "import sys; from normbench.methods import method_names, read_method; "
+        "import sys; from normbench.hooks.methods import method_names, read_method; "
         "files = [read_method(name) for name in method_names()]; assert files; print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=METHODS.parent, check=True)

@@ -9,10 +9,10 @@ from torch import nn
 from torch.nn import functional
 
 from normbench import load_method
-from normbench.build import count_parameters
-from normbench.errors import InputError
+from normbench.config.tasks import read_task, task_names
+from normbench.core.errors import InputError
+from normbench.hooks.builder import count_parameters
 from normbench.models import build_model, plain_cnn, resnet, vgg, wide_resnet
-from normbench.tasks import read_task, task_names
 
 BATCH_NORM, NONE = load_method("batch_norm"), load_method("none")
 VIDEO = torchvision.models.video

@@ -4,7 +4,7 @@ import pytest
 import torch
 from residual_nets import normal, small
 
-from normbench.methods import load_method
+from normbench.hooks.methods import load_method
 from normbench.models import resnet
 
 

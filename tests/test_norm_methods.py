@@ -10,8 +10,8 @@ from norm_samples import gaussian, make, site
 from torch import nn
 
 from normbench import load_method
-from normbench.errors import InputError
-from normbench.sites import Site
+from normbench.core.errors import InputError
+from normbench.hooks.sites import Site
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from trainings import batch, recipe, small_net, small_resnet
 
-from normbench.errors import InputError
-from normbench.optimize import make_optimizer, set_lr
+from normbench.core.errors import InputError
+from normbench.training.optimizer import make_optimizer, set_lr
 
 
 def group_of(optimizer, parameter) -> dict:

@@ -5,12 +5,12 @@ from collections import Counter
 
 import pytest
 
-from normbench.methods import check_params, load_method, method_names, read_method
+from normbench.config.papers import Arm, Claim, Paper, paper_keys, read_paper, reported_number, reported_numbers
+from normbench.config.spec import ArmSpec
+from normbench.config.tasks import load_adapter, read_task, recipe_schema
+from normbench.core.schema import Strict, validated
+from normbench.hooks.methods import check_params, load_method, method_names, read_method
 from normbench.models import FAMILIES, build_model
-from normbench.papers import Arm, Claim, Paper, paper_keys, read_paper, reported_number, reported_numbers
-from normbench.schema import Strict, validated
-from normbench.spec import ArmSpec
-from normbench.tasks import load_adapter, read_task, recipe_schema
 
 # Every claim and question, in the ledger's order; the questions end with a question mark.
 LEDGER = {

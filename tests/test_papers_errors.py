@@ -4,8 +4,8 @@ import shutil
 
 import pytest
 
-from normbench.errors import InputError
-from normbench.papers import PAPERS, read_paper, reported_number
+from normbench.config.papers import PAPERS, read_paper, reported_number
+from normbench.core.errors import InputError
 
 BROKEN = {
     "an arm of a test": (

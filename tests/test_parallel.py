@@ -9,8 +9,8 @@ import pytest
 import torch
 from processes_of_a_training import trained
 
-from normbench.parallel import Processes, from_torchrun
-from normbench.schema import ROOT
+from normbench.core.schema import ROOT
+from normbench.training.distributed import Processes, from_torchrun
 
 RANKS = 2
 
@@ -89,7 +89,7 @@ def test_who_a_process_is_says_torchrun_alone(monkeypatch):
 
 def test_synchronized_batch_norm_is_torchs_and_in_one_process_the_plain_one():
     from normbench import load_method
-    from normbench.sites import Site
+    from normbench.hooks.sites import Site
 
     method, site = load_method("batch_norm"), Site(kind="norm", name="norm", features=3, layout="NCHW")
     plain, shared = (method.norm(site, method.Params(sync=sync)) for sync in (False, True))

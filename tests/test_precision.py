@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from normbench import load_method
-from normbench.precision import Precision, Rounded
-from normbench.sites import Site
+from normbench.hooks.sites import Site
+from normbench.training.precision import Precision, Rounded
 
 CPU = torch.device("cpu")
 NUMBERS = st.floats(-1e5, 1e5, width=32, allow_subnormal=False)

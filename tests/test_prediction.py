@@ -11,14 +11,16 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 from synthetic_build import make_build
 
-from normbench import figures, predict, prediction, report, untrained
-from normbench.errors import InputError
-from normbench.measured import Measured
-from normbench.methods import METHODS
-from normbench.prediction import PROPERTIES, arms, judged, read_prediction
-from normbench.prediction_score import _spearman, score
-from normbench.schema import ROOT
-from normbench.summary import read_claims
+from normbench.analysis import prediction
+from normbench.analysis.prediction import PROPERTIES, arms, judged, read_prediction
+from normbench.analysis.prediction_score import _spearman, score
+from normbench.analysis.results import Measured
+from normbench.core.errors import InputError
+from normbench.core.schema import ROOT
+from normbench.diagnostics import predict, untrained
+from normbench.hooks.methods import METHODS
+from normbench.reporting import figures, report
+from normbench.reporting.summary import read_claims
 
 MODEL = '{"depth":10,"family":"plain_cnn"}'
 TASK = "propagation"
@@ -152,7 +154,7 @@ def test_the_page_has_the_section_with_its_numbers_and_names_the_misses(tmp_path
 
 
 def test_fitting_needs_no_torch():
-    code = "import sys; import normbench.prediction, normbench.prediction_score; print('torch' in sys.modules)"
+    code = "import sys; import normbench.analysis.prediction, normbench.analysis.prediction_score; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 

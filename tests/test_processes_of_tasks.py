@@ -7,14 +7,14 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from normbench.files import write_json
-from normbench.line import Folders, write_jobs
-from normbench.plan import make_plan
-from normbench.records import Record, read_record
-from normbench.schema import ROOT
-from normbench.spec import code_of_run
-from normbench.speed import speed_table
-from normbench.tasks import load_preparer
+from normbench.config.spec import code_of_run
+from normbench.config.tasks import load_preparer
+from normbench.core.files import write_json
+from normbench.core.schema import ROOT
+from normbench.execution.records import Record, read_record
+from normbench.execution.throughput import speed_table
+from normbench.planning.line import Folders, write_jobs
+from normbench.planning.plan import make_plan
 
 # No method with batch statistics: those are of what a process sees at once.
 ARMS = {"kinetics": ("group_norm", {}), "wmt": ("layer_norm", {"update_freq": 2})}
@@ -37,7 +37,18 @@ def records(tmp_path_factory) -> dict[str, dict[int, Record]]:
             content = {"arm": spec.id, "spec": asdict(spec), "code": code_of_run(spec.task, spec.method), "seeds": [0]}
             write_json(folders.arm(spec.id), content)
         write_jobs(folders, {"both": {spec.id: [0] for spec in specs.values()}})
-        command = [sys.executable, *words, "-m", "normbench.job", "--root", folders.root, "--data", build / "data", "--job", "both"]
+        command = [
+            sys.executable,
+            *words,
+            "-m",
+            "normbench.execution.job",
+            "--root",
+            folders.root,
+            "--data",
+            build / "data",
+            "--job",
+            "both",
+        ]
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr[-3000:]

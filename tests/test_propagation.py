@@ -11,11 +11,11 @@ from pydantic import ValidationError
 from torch.nn import functional as F
 
 from normbench import load_method
-from normbench.errors import InputError
+from normbench.config.spec import ArmSpec
+from normbench.core.errors import InputError
+from normbench.diagnostics.propagation import measure
+from normbench.execution.task_api import Context
 from normbench.models import build_model
-from normbench.running import Context
-from normbench.signals import measure
-from normbench.spec import ArmSpec
 from tasks.propagation import adapter, data, exact
 from tasks.propagation.recipe import Recipe
 

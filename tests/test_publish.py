@@ -11,18 +11,19 @@ import pytest
 import yaml
 from published_samples import DRAWN, cited, edit, files, make_tier
 
-from normbench import claims, collect, prediction
-from normbench.check_results import misdescribed
-from normbench.errors import InputError
-from normbench.publish import publish
-from normbench.published import croissant, datapackage, derived, sampled
-from normbench.published.citation import read_citation, write_version
-from normbench.published.columns import CELLS, CLAIMS, CURVES, PREDICTION, PROBES, RUNS, TABLES, names
-from normbench.published.kept import merged
-from normbench.published.tables import read_table
-from normbench.published.version import bumped, change
-from normbench.schema import ROOT
-from normbench.tables import Cell
+from normbench.analysis import ledger, prediction
+from normbench.core.errors import InputError
+from normbench.core.schema import ROOT
+from normbench.dataset import croissant, datapackage, derived, sampled
+from normbench.dataset.check_results import misdescribed
+from normbench.dataset.citation import read_citation, write_version
+from normbench.dataset.columns import CELLS, CLAIMS, CURVES, PREDICTION, PROBES, RUNS, TABLES, names
+from normbench.dataset.merging import merged
+from normbench.dataset.parquet import read_table
+from normbench.dataset.publish import publish
+from normbench.dataset.version import bumped, change
+from normbench.execution import collect
+from normbench.reporting.tables import Cell
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -64,7 +65,7 @@ def left_as(build: Path, root: Path, names: tuple[str, ...]) -> None:
 
 def test_every_column_of_every_file_is_described():
     assert names(RUNS) == collect.RUNS and names(CURVES) == collect.CURVES and names(PROBES) == collect.PROBES
-    assert names(CLAIMS) == claims.COLUMNS and names(PREDICTION) == prediction.COLUMNS
+    assert names(CLAIMS) == ledger.COLUMNS and names(PREDICTION) == prediction.COLUMNS
     assert names(CELLS) == [field for field in Cell.__dataclass_fields__]
 
 
@@ -153,7 +154,7 @@ def test_one_other_number_changes_its_run_alone_and_the_major_version(again, mon
     run = was.filter(pl.col("metric") == "test_top1")["run"][0]
     other = (pl.col("run") == run) & (pl.col("metric") == "test_top1")
     edit(build, RUNS, lambda r: r.with_columns(value=pl.when(other).then(pl.lit(50.0)).otherwise("value"), seconds=pl.col("seconds") + 1))
-    monkeypatch.setattr("normbench.publish.make", lambda root, *names: left_as(build, root, names))
+    monkeypatch.setattr("normbench.dataset.publish.make", lambda root, *names: left_as(build, root, names))
     says = publish(build, results, results.parent / "CITATION.cff")
     assert says[1] == f"version 1.0.0 -> 2.0.0: {run} of other numbers"
     now = read_table(results / "quick", RUNS)
@@ -226,7 +227,7 @@ def test_a_publication_that_fails_at_its_last_step_leaves_what_was_there(again, 
     before, rename = files(results / "quick"), Path.rename
     metric = (pl.col("metric") == "test_loss") & (pl.col("seed") == 0)
     edit(build, RUNS, lambda runs: runs.with_columns(value=pl.when(metric).then(pl.col("value") + 1).otherwise("value")))
-    monkeypatch.setattr("normbench.publish.make", lambda root, *names: left_as(build, root, names))
+    monkeypatch.setattr("normbench.dataset.publish.make", lambda root, *names: left_as(build, root, names))
 
     def full(path: Path, target: Path):
         if target == results / "quick" and path.name == "quick":

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from planted import LOST, measured
 
-from normbench.ranking import DRAWS, Contest, contests, standings
+from normbench.analysis.ranking import DRAWS, Contest, contests, standings
 
 MODEL = {"family": "plain_cnn", "depth": 10}
 

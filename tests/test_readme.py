@@ -6,11 +6,13 @@ import shlex
 import pytest
 from snakemake.cli import parse_config
 
-from normbench import methods, papers, plan, tiers
-from normbench.conformance import CHECKS
-from normbench.line import CONFIG
-from normbench.methods import load_method
-from normbench.schema import ROOT
+from normbench.config import papers, tiers
+from normbench.conformance.kit import CHECKS
+from normbench.core.schema import ROOT
+from normbench.hooks import methods
+from normbench.hooks.methods import load_method
+from normbench.planning import plan
+from normbench.planning.line import CONFIG
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from normbench.errors import InputError
-from normbench.recipe import Recipe
-from normbench.schema import validated
+from normbench.config.recipe import Recipe
+from normbench.core.errors import InputError
+from normbench.core.schema import validated
 
 TOTALS = st.integers(1, 400)
 RATES = st.floats(1e-4, 10)

@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from records_on_disk import CODE, SPEC, a_record, run_main, write_index, write_line
 
-from normbench.collect import main as collect
-from normbench.collect import read_records
-from normbench.errors import InputError
-from normbench.line import Folders, is_done
-from normbench.records import Record, is_current, read_record, write_record
-from normbench.speed import speed_table
+from normbench.core.errors import InputError
+from normbench.execution.collect import main as collect
+from normbench.execution.collect import read_records
+from normbench.execution.records import Record, is_current, read_record, write_record
+from normbench.execution.throughput import speed_table
+from normbench.planning.line import Folders, is_done
 
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 TEXT = st.text(max_size=8)

@@ -18,16 +18,16 @@ import pytest
 from PIL import Image
 from synthetic_build import make_build, write_record
 
-from normbench import figures, report
-from normbench.agreement import agreements
-from normbench.errors import InputError
-from normbench.measured import Measured
-from normbench.papers import read_paper
-from normbench.schema import ROOT
-from normbench.showing import run_data
-from normbench.showing.embedded import inline_svg
-from normbench.summary import counts, read_claims
-from normbench.tables import shaped_table, verdicts_of
+from normbench.analysis.agreement import agreements
+from normbench.analysis.results import Measured
+from normbench.config.papers import read_paper
+from normbench.core.errors import InputError
+from normbench.core.schema import ROOT
+from normbench.reporting import figures, report
+from normbench.reporting.page import run_data
+from normbench.reporting.page.embedded import inline_svg
+from normbench.reporting.summary import counts, read_claims
+from normbench.reporting.tables import shaped_table, verdicts_of
 
 KEY = "rescalenet"
 VOID = {"meta", "br", "hr", "img", "input", "link", "col"}
@@ -140,7 +140,7 @@ def test_nothing_comes_from_elsewhere(text, page):
     allowed = dict(part.split(" ", 1) for part in policy.split("; "))
     assert allowed["default-src"] == "'none'" and allowed["img-src"] == "data:"
     assert "http" not in policy and "*" not in policy
-    script = (ROOT / "normbench" / "templates" / "report.js").read_text(encoding="utf-8")
+    script = (ROOT / "normbench" / "reporting" / "templates" / "report.js").read_text(encoding="utf-8")
     assert not re.search(r"fetch\(|XMLHttpRequest|WebSocket|sendBeacon|import\(|https?:", script)
 
 
@@ -228,7 +228,7 @@ def test_tables_hold_published_and_measured_in_cells_of_their_own(root, text):
 
 
 def test_every_figure_is_on_the_page(root, text, page):
-    from normbench.line import read_content
+    from normbench.planning.line import read_content
 
     entries = read_content(root / "figures" / "figures.json")
     places = [a for a in page.all("div") if "data-drawing" in a]
@@ -247,8 +247,10 @@ def test_two_pages_are_equal_and_times_stand_in_their_own_section(root, text):
 
 def test_the_plotting_library_of_a_file_makes_the_same_page(root, text, tmp_path):
     library, output = tmp_path / "page" / "library.txt", tmp_path / "report.html"
-    subprocess.run([sys.executable, "-m", "normbench.showing.packed", "--output", library], check=True)
-    subprocess.run([sys.executable, "-m", "normbench.report", "--root", root, "--output", output, "--library", library], check=True)
+    subprocess.run([sys.executable, "-m", "normbench.reporting.page.packed", "--output", library], check=True)
+    subprocess.run(
+        [sys.executable, "-m", "normbench.reporting.report", "--root", root, "--output", output, "--library", library], check=True
+    )
     assert output.read_text() == text
 
 

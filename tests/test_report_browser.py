@@ -8,13 +8,13 @@ from browser import CHROMIUM, browser
 from debian import Unavailable, program
 from synthetic_build import make_build
 
-from normbench import figures, report
-from normbench.files import write_json
-from normbench.measured import Measured
-from normbench.papers import read_paper
-from normbench.schema import ROOT
-from normbench.showing.style import save
-from normbench.summary import read_claims
+from normbench.analysis.results import Measured
+from normbench.config.papers import read_paper
+from normbench.core.files import write_json
+from normbench.core.schema import ROOT
+from normbench.reporting import figures, report
+from normbench.reporting.plots.style import save
+from normbench.reporting.summary import read_claims
 
 KEY = "norm_matters"
 PICTURES = ROOT / "build" / "screenshots"  # for people to look at

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from residual_nets import Blocks, normal, site, small, weights_of
 from torch import nn
 
-from normbench.methods import load_method
+from normbench.hooks.methods import load_method
+from normbench.hooks.residual import CalibratedBias
 from normbench.models import plain_cnn, resnet, vgg
-from normbench.residual import CalibratedBias
 
 C_RULES = st.sampled_from(["L", "1", "sqrt(L)", "L^2"]) | st.floats(0.1, 50)
 

@@ -7,11 +7,11 @@ import torch
 from residual_nets import Blocks, normal, site, small, weights_of
 from torch import nn
 
-from normbench.build import Refused
-from normbench.errors import InputError
-from normbench.methods import load_method
+from normbench.core.errors import InputError
+from normbench.hooks.builder import Refused
+from normbench.hooks.methods import load_method
+from normbench.hooks.residual import Bias, ScaledSum
 from normbench.models import plain_cnn, resnet
-from normbench.residual import Bias, ScaledSum
 
 
 @pytest.mark.parametrize("layout,shape", [("NCHW", (2, 6, 3, 3)), ("NCTHW", (2, 6, 2, 3, 3)), ("NLC", (2, 5, 6))])

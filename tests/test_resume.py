@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trainings import batch, batches, recipe, small_net, small_resnet, training
 
-from normbench.checkpoint import Checkpoints
-from normbench.errors import InputError
-from normbench.job import _forget_checkpoints
-from normbench.train import fit
+from normbench.core.errors import InputError
+from normbench.execution.job import _forget_checkpoints
+from normbench.training.checkpoint import Checkpoints
+from normbench.training.loop import fit
 
 CPU = torch.device("cpu")
 STEPS = 8

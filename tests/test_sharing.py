@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from records_on_disk import CODE, SPEC
 
-from normbench.files import write_json
-from normbench.line import Folders, is_done, write_jobs
-from normbench.sharing import LOOK_EVERY
+from normbench.core.files import write_json
+from normbench.execution.work_stealing import LOOK_EVERY
+from normbench.planning.line import Folders, is_done, write_jobs
 
 SCRIPT = Path(__file__).with_name("shared_job.py")
 

@@ -10,10 +10,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from normbench import load_method
-from normbench.jacobian import jacobian_norm
+from normbench.diagnostics.jacobian import jacobian_norm
+from normbench.diagnostics.propagation import measure
+from normbench.diagnostics.similarity import mean_abs_correlation, ranks, similarity, unit_rows
 from normbench.models import build_model
-from normbench.signals import measure
-from normbench.spectra import mean_abs_correlation, ranks, similarity, unit_rows
 
 CHAIN = {"family": "resnet", "blocks": 3, "block": "basic", "width": 6, "stem": "cifar", "version": 2, "init": "fan_in"}
 STAGES = {"family": "resnet", "layers": [1, 2], "block": "basic", "width": 4, "stem": "cifar"}

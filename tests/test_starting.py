@@ -16,7 +16,7 @@ assert all(p.is_meta for p in net.parameters())
 """
 CHECK = """
 from normbench import load_method
-from normbench.build import refusal
+from normbench.hooks.builder import refusal
 from normbench.models import build_model
 method = load_method("rescalenet")
 model = {"family": "resnet", "layers": [1, 1], "stem_width": 8}
@@ -26,8 +26,8 @@ TRAIN = """
 import torch
 from normbench import load_method
 from normbench.models import build_model
-from normbench.optimize import make_optimizer
-from normbench.recipe import Recipe
+from normbench.training.optimizer import make_optimizer
+from normbench.config.recipe import Recipe
 method = load_method("batch_norm")
 net = build_model({{"family": "plain_cnn", "depth": 10}}, method, method.params(), num_classes=10, in_shape=(3, 8, 8))
 optimizer = make_optimizer(net, Recipe(optimizer={optimizer!r}, lr=0.1, steps=1, batch_size=4))
@@ -40,7 +40,7 @@ assert not torch.equal(next(net.parameters()), before[0]) and len(optimizer.para
 """
 COMPUTE = """
 import torch
-from normbench.precision import set_arithmetic
+from normbench.training.precision import set_arithmetic
 set_arithmetic(1)
 assert torch.are_deterministic_algorithms_enabled() and torch.is_deterministic_algorithms_warn_only_enabled()
 assert torch.get_num_threads() == 1 and not torch.utils.deterministic.fill_uninitialized_memory

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats as reference
 from statsmodels.stats.power import TTestIndPower
 
-from normbench import stats
+from normbench.claims import stats
 
 DRAWS = 4000
 few = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

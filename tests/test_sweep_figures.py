@@ -10,18 +10,18 @@ import pytest
 import yaml
 from synthetic_build import make_build
 
-from normbench import figures
-from normbench.errors import InputError
-from normbench.exhibits import Figure
-from normbench.line import read_content
-from normbench.measured import Measured
-from normbench.papers import PAPERS, read_paper
-from normbench.plan import Selection, make_plan
-from normbench.showing.lines import Line, arm_titles, logarithmic, read_line, theory
-from normbench.showing.multiples_figure import OWN, THEORY, multiples_figures
-from normbench.showing.scatter_figure import SPAN, scatter_figure
-from normbench.stats import pearson
-from normbench.summary import read_claims
+from normbench.analysis.results import Measured
+from normbench.claims.stats import pearson
+from normbench.config.exhibits import Figure
+from normbench.config.papers import PAPERS, read_paper
+from normbench.core.errors import InputError
+from normbench.planning.line import read_content
+from normbench.planning.plan import Selection, make_plan
+from normbench.reporting import figures
+from normbench.reporting.plots.lines import Line, arm_titles, logarithmic, read_line, theory
+from normbench.reporting.plots.multiples_figure import OWN, THEORY, multiples_figures
+from normbench.reporting.plots.scatter_figure import SPAN, scatter_figure
+from normbench.reporting.summary import read_claims
 
 KEY = "beyond_batchnorm"
 QUANTITIES = ("variance", "skip_over_branch", "cosine_similarity", "stable_rank", "gradient_norm")
@@ -120,7 +120,7 @@ def test_axes_are_logarithmic_from_one_decade_on_and_never_with_negative_means()
 
 
 def test_guests_are_planned_in_the_guests_place_and_drawn_last(monkeypatch, measured):
-    monkeypatch.setattr("normbench.plan.method_names", lambda: ["topk_batch_norm"])
+    monkeypatch.setattr("normbench.planning.plan.method_names", lambda: ["topk_batch_norm"])
     plan = make_plan("quick", Selection(papers=(KEY,), methods=("topk_batch_norm",)))
     assert [p for p, _ in plan.points[KEY, "widths_batch_norm@topk_batch_norm"]] == [{"model.width": w} for w in (8, 16, 32)]
     assert (KEY, "signal_batch_norm@topk_batch_norm") not in plan.points  # it has a panel of its own there

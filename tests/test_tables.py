@@ -9,10 +9,10 @@ import pytest
 from planted import LOST, a_claim, a_paper, measured
 from records_on_disk import run_main, write_line
 
-from normbench import claims
-from normbench.errors import InputError
-from normbench.papers import paper_keys, read_paper
-from normbench.tables import cell, main, write_table
+from normbench.analysis import ledger
+from normbench.config.papers import paper_keys, read_paper
+from normbench.core.errors import InputError
+from normbench.reporting.tables import cell, main, write_table
 
 GRID = {"table": "table 1-2", "setting": "cifar10 wide_resnet depth100"}
 FIELDS = ["row", "column", "metric", "published", "published_kind", "published_source", "measured", "low", "high", "n", "status", "arm"]
@@ -144,7 +144,7 @@ def test_a_wrong_published_coordinate_is_a_mistake_that_names_its_place():
 
 def test_the_files_are_the_same_each_time_they_are_written(tmp_path):
     root = write_line(tmp_path / "tiny", papers=["norm_matters", "skipinit"])
-    run_main(claims.main, root)
+    run_main(ledger.main, root)
     seen = []
     for _ in range(2):
         assert run_main(main, root) == 0

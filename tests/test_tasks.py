@@ -3,12 +3,12 @@
 import pytest
 from copies import copy_repository, printed
 
-from normbench import tasks
-from normbench.cost import Machine, Work, expected_seconds
-from normbench.errors import InputError
-from normbench.measured import guessing
-from normbench.spec import ArmSpec
-from normbench.tasks import Metric, absence, read_task, work_of
+from normbench.analysis.results import guessing
+from normbench.config import tasks
+from normbench.config.cost_model import Machine, Work, expected_seconds
+from normbench.config.spec import ArmSpec
+from normbench.config.tasks import Metric, absence, read_task, work_of
+from normbench.core.errors import InputError
 
 
 def test_what_has_learned_nothing():
@@ -38,8 +38,8 @@ def test_a_framework_that_is_missing_leaves_the_other_tasks_their_runs(tmp_path)
     file = copy / "tasks" / "propagation" / "task.yaml"
     file.write_text(file.read_text() + "requires: {module: no_such_framework, install: pip install no-such-framework}\n")
     code = """import json
-from normbench.plan import make_plan
-from normbench.tasks import absence
+from normbench.planning.plan import make_plan
+from normbench.config.tasks import absence
 print(json.dumps([sorted({arm.task for arm in make_plan("tiny").arms.values()}), absence("propagation")]))"""
     trained, absent = printed(code, copy)
     assert "imagenet" in trained and "propagation" not in trained
@@ -57,7 +57,7 @@ def test_a_task_says_how_long_its_runs_take():
 
 def test_how_long_a_run_is_expected_to_take_is_not_part_of_what_it_computes(tmp_path):
     copy = copy_repository(tmp_path / "copy")
-    code = "import json; from normbench.spec import code_of_run; print(json.dumps(code_of_run('cost', 'batch_norm')['task']))"
+    code = "import json; from normbench.config.spec import code_of_run; print(json.dumps(code_of_run('cost', 'batch_norm')['task']))"
 
     def digest_with(file: str) -> str:
         path = copy / "tasks" / "cost" / file

@@ -2,12 +2,12 @@
 
 import pytest
 
-from normbench.errors import InputError
-from normbench.papers import TIERS, Arm, paper_keys, read_paper
-from normbench.plan import Plan, make_plan
-from normbench.spec import canonical
-from normbench.tasks import read_task
-from normbench.tiers import FOLDER, TierFile, as_guest, check_overrides, points, read_tier
+from normbench.config.papers import TIERS, Arm, paper_keys, read_paper
+from normbench.config.spec import canonical
+from normbench.config.tasks import read_task
+from normbench.config.tiers import FOLDER, TierFile, as_guest, check_overrides, points, read_tier
+from normbench.core.errors import InputError
+from normbench.planning.plan import Plan, make_plan
 
 EXISTING = [tier for tier in TIERS if (FOLDER / f"{tier}.yaml").is_file()]
 MACHINE = {"seconds_per_layer": 1e-4, "macs_per_second": 1e10}

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from records_on_disk import a_record, run_main, write_index, write_line
 
-from normbench import tracking
-from normbench.line import Folders, forget_lost_store
-from normbench.records import read_record, write_record
+from normbench.execution import mlflow_import
+from normbench.execution.records import read_record, write_record
+from normbench.planning.line import Folders, forget_lost_store
 
 TABLES = ("experiments", "runs", "params", "metrics", "latest_metrics", "tags")
 
@@ -35,7 +35,7 @@ def uri(build: Path) -> str:
 
 
 def imports(root: Path) -> int:
-    return run_main(tracking.main, root, "--tracking-uri", uri(root.parent), "--done", str(root / "mlflow.done"))
+    return run_main(mlflow_import.main, root, "--tracking-uri", uri(root.parent), "--done", str(root / "mlflow.done"))
 
 
 def counts(build: Path) -> dict[str, int]:
@@ -113,7 +113,7 @@ def test_a_store_that_was_deleted_is_filled_again(build):
 
 
 def test_a_locked_store_is_one_sentence_and_a_later_import_works(build, monkeypatch, capsys):
-    monkeypatch.setattr(tracking, "SQLITE_WAIT", 0.1)
+    monkeypatch.setattr(mlflow_import, "SQLITE_WAIT", 0.1)
     write_record(a_record(1, metrics={"test_top1": 55.0}), build / "tiny" / "records" / "arm-s1.json")
     write_index(Folders(build, "tiny"))
     (build / "tiny" / "mlflow.done").unlink()
@@ -171,7 +171,7 @@ def test_the_mark_of_another_store_is_forgotten_where_this_one_is_asked_for(tmp_
 
 def test_nothing_reads_mlflow_back(build):
     """The collected tables come from the records, whatever the store says."""
-    from normbench.collect import main as collect
+    from normbench.execution.collect import main as collect
 
     (build / "mlflow.db").write_bytes(b"nothing that a database would hold")
     assert run_main(collect, build / "tiny") == 0

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from records_on_disk import run_main, write_line
 
-from normbench import tracking
+from normbench.core.schema import ROOT
+from normbench.execution import mlflow_import
 
 PATIENCE = 60.0  # seconds until a server answers
 
@@ -26,7 +27,7 @@ def build(tmp_path) -> Path:
 def imports(build: Path, port: int) -> tuple[int, float]:
     """(exit code, seconds) of the import into the server at `port`."""
     root, began = build / "tiny", time.perf_counter()
-    code = run_main(tracking.main, root, "--tracking-uri", f"http://127.0.0.1:{port}", "--done", str(root / "mlflow.done"))
+    code = run_main(mlflow_import.main, root, "--tracking-uri", f"http://127.0.0.1:{port}", "--done", str(root / "mlflow.done"))
     return code, time.perf_counter() - began
 
 
@@ -83,7 +84,7 @@ def mlflow_server(folder: Path):
 def test_a_server_that_is_down_slow_or_broken_is_one_sentence_and_later_gets_all(build, monkeypatch, capsys):
     from mlflow import MlflowClient
 
-    monkeypatch.setattr(tracking, "HTTP_WAIT", 1)
+    monkeypatch.setattr(mlflow_import, "HTTP_WAIT", 1)
     records = {path: path.read_bytes() for path in (build / "tiny" / "records").glob("*.json")}
     code, seconds = imports(build, free_port())
     assert code == 1 and seconds < 30
@@ -109,5 +110,5 @@ def test_a_server_that_is_down_slow_or_broken_is_one_sentence_and_later_gets_all
 
 def test_no_training_knows_the_server():
     """So none can be slowed by it."""
-    assert "tracking" not in Path(tracking.__file__).with_name("job.py").read_text()
-    assert "tracking" not in Path(tracking.__file__).with_name("train.py").read_text()
+    assert "tracking" not in (ROOT / "normbench" / "execution" / "job.py").read_text()
+    assert "tracking" not in (ROOT / "normbench" / "training" / "loop.py").read_text()

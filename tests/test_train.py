@@ -8,8 +8,8 @@ import torch
 from torch import nn
 from trainings import BATCH, batches, evaluate, recipe, small_net, training
 
-from normbench.checkpoint import Checkpoints
-from normbench.train import EXPLODED, Interrupted, fit
+from normbench.training.checkpoint import Checkpoints
+from normbench.training.loop import EXPLODED, Interrupted, fit
 
 
 def bare_loop(model, made, steps=8) -> list[float]:
@@ -90,15 +90,15 @@ def test_a_loss_that_explodes_is_a_divergence_although_it_is_finite():
 
 
 def test_where_the_loss_is_read_seldom_the_step_is_still_the_first_bad_one(monkeypatch):
-    from normbench import train
+    from normbench.training import loop
 
-    init = train._Loop.__init__
+    init = loop._Loop.__init__
 
     def seldom(self, job):
         init(self, job)
         self.check_every = 20  # as on a GPU
 
-    monkeypatch.setattr(train._Loop, "__init__", seldom)
+    monkeypatch.setattr(loop._Loop, "__init__", seldom)
     made = recipe(steps=300)  # windows of six steps
     trained = fit(training(small_net(), made, batches=poisoned(7, float("inf"))))
     assert (trained.status, trained.step) == ("diverged", 8)

@@ -7,7 +7,7 @@ import torch
 import two_processes
 from test_conformance_catches import LAYER_NORM
 
-from normbench.methods import METHODS, load_method, method_names
+from normbench.hooks.methods import METHODS, load_method, method_names
 
 NAMES = method_names()
 CLIP = """

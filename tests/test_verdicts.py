@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from verdict_samples import SPREAD, around, sample, series, verdict
 
-from normbench.verdicts import TESTS, Outcome, all_of, decide, not_run
+from normbench.claims.verdicts import TESTS, Outcome, all_of, decide, not_run
 
 
 @pytest.fixture(autouse=True)
@@ -177,5 +177,5 @@ def test_the_same_input_gives_the_same_text():
 
 
 def test_verdicts_need_no_torch():
-    code = "import sys, normbench.verdicts; sys.exit('torch' in sys.modules)"
+    code = "import sys, normbench.claims.verdicts; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -8,11 +8,11 @@ from residual_nets import WEIGHTS, conv, normal, norms, site, small, standing, w
 from scipy import integrate, stats
 from torch import nn
 
-from normbench.errors import InputError
-from normbench.methods import load_method
+from normbench.core.errors import InputError
+from normbench.hooks.methods import load_method
+from normbench.hooks.reparametrization import ScaledWeightStandardization
+from normbench.hooks.residual import ScaledSum
 from normbench.models import plain_cnn
-from normbench.reparametrization import ScaledWeightStandardization
-from normbench.residual import ScaledSum
 
 
 def test_weight_norm_has_norm_g_and_equals_torchs():

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from torch import nn
 from trainings import batch, recipe, small_net, training
 
-from normbench.optimize import make_optimizer
-from normbench.train import fit
-from normbench.weight_norms import NormControl, channel_norms, controlled_weights
+from normbench.training.loop import fit
+from normbench.training.optimizer import make_optimizer
+from normbench.training.weight_norms import NormControl, channel_norms, controlled_weights
 
 
 def control(model, total=12, every=3, recorded=None, **fields) -> NormControl:

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from fairseq.data import Dictionary
 
-from normbench.cost import Machine, expected_seconds
-from normbench.errors import InputError
-from normbench.manifest import read_manifest
-from normbench.papers import read_paper
-from normbench.schema import validated
-from normbench.spec import model_label
-from normbench.tasks import read_task, recipe_schema
-from normbench.tiers import points, read_tier
+from normbench.config.cost_model import Machine, expected_seconds
+from normbench.config.papers import read_paper
+from normbench.config.spec import model_label
+from normbench.config.tasks import read_task, recipe_schema
+from normbench.config.tiers import points, read_tier
+from normbench.core.errors import InputError
+from normbench.core.schema import validated
+from normbench.execution.manifest import read_manifest
 from tasks.wmt import binarized, data, spelled, text, translate
 from tasks.wmt.recipe import Recipe
 from tests.wmt_samples import MODEL, RECIPE, an_arm, small_corpus

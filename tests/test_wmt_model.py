@@ -11,13 +11,13 @@ from torch import nn
 from torch.nn import functional as F
 
 from normbench import load_method
-from normbench.build import Refused
-from normbench.methods import method_names
-from normbench.optimize import make_optimizer
-from normbench.recipe import Recipe
-from normbench.residual import ScaledSum
-from normbench.schema import ROOT
-from normbench.sites import Site
+from normbench.config.recipe import Recipe
+from normbench.core.schema import ROOT
+from normbench.hooks.builder import Refused
+from normbench.hooks.methods import method_names
+from normbench.hooks.residual import ScaledSum
+from normbench.hooks.sites import Site
+from normbench.training.optimizer import make_optimizer
 from tasks.wmt import adapter
 from tests.wmt_samples import WIDTH, an_arm, batch, build
 

@@ -11,12 +11,12 @@ import pytest
 import torch
 from fairseq_cli import train as fairseq_train
 
-from normbench.checkpoint import Checkpoints
-from normbench.errors import InputError
-from normbench.running import Context
-from normbench.spec import arm_from
-from normbench.tasks import load_adapter, read_task
-from normbench.train import Interrupted
+from normbench.config.spec import arm_from
+from normbench.config.tasks import load_adapter, read_task
+from normbench.core.errors import InputError
+from normbench.execution.task_api import Context
+from normbench.training.checkpoint import Checkpoints
+from normbench.training.loop import Interrupted
 from tasks.wmt import adapter, data, training
 from tasks.wmt.recipe import Recipe
 from tests.wmt_samples import RECIPE, an_arm, small_corpus
@@ -44,7 +44,7 @@ def train(arm, folder, seed=0, corpus=None, **watching):
     training.claim(folder, "this")
     recipe = Recipe(**arm.recipe)
     cfg = training.configuration(training.command(arm, seed, corpus, folder, cpu=True))
-    trained = training.fit(cfg, arm, recipe, training.Watch(evaluated=frozenset(recipe.evaluated()), **watching), folder)
+    trained = training.fit(cfg, arm, recipe, training.Monitor(evaluated=frozenset(recipe.evaluated()), **watching), folder)
     return trained, training.load(folder / training.LAST)
 
 

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from normbench import load_method
-from normbench.checkpoint import Checkpoints
-from normbench.classification import mixer
+from normbench.config.recipe import Recipe
 from normbench.models import plain_cnn, resnet
-from normbench.recipe import Recipe
-from normbench.train import Training
-from normbench.weight_norms import Norms
+from normbench.training.checkpoint import Checkpoints
+from normbench.training.classification import mixer
+from normbench.training.loop import Training
+from normbench.training.weight_norms import Norms
 
 CPU = torch.device("cpu")
 BATCH = 6

@@ -10,8 +10,8 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from normbench.conformance_nets import batches, small_nets
-from normbench.methods import Method, load_method
+from normbench.conformance.nets import batches, small_nets
+from normbench.hooks.methods import Method, load_method
 
 STEPS, RATE, RANKS = 2, 0.05, 2
 LIMIT = 240  # seconds, for all methods together

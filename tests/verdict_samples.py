@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from normbench.verdicts import Sample, Series, decide
+from normbench.claims.verdicts import Sample, Series, decide
 
 SPREAD = (-0.3, 0.1, 0.2)  # of three seeds around their mean
 

@@ -7,7 +7,7 @@ import torch
 from fairseq.data import Dictionary
 from fairseq.models.transformer import TransformerModel
 
-from normbench.spec import ArmSpec
+from normbench.config.spec import ArmSpec
 from tasks.wmt import data, training
 from tasks.wmt.binarize import binarize
 from tasks.wmt.recipe import Recipe

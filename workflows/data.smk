@@ -7,4 +7,4 @@ rule data:
         str(line.folders.ready("{dataset}")),
     priority: 1_000_000
     shell:
-        PYTHON + " normbench.prepare --data {line.data} --dataset {wildcards.dataset} --ready {output}"
+        PYTHON + " normbench.execution.prepare --data {line.data} --dataset {wildcards.dataset} --ready {output}"

@@ -5,7 +5,7 @@ rule predict:
     params:
         methods=config.get("methods", ""),
     shell:
-        PYTHON + " normbench.predict --task propagation --methods {params.methods:q}"
+        PYTHON + " normbench.diagnostics.predict --task propagation --methods {params.methods:q}"
 
 
 rule prediction:
@@ -15,4 +15,4 @@ rule prediction:
         line.path("prediction.csv"),
     priority: 2
     shell:
-        PYTHON + " normbench.prediction --root {line.folders.root} --output {output}"
+        PYTHON + " normbench.analysis.prediction --root {line.folders.root} --output {output}"

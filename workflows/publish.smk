@@ -4,7 +4,7 @@ RESULTS = config.get("results", "results")
 
 rule plan:
     shell:
-        PYTHON + " normbench.plan_report --root {line.folders.root}"
+        PYTHON + " normbench.planning.plan_report --root {line.folders.root}"
 
 
 rule publish:
@@ -17,14 +17,14 @@ rule publish:
     params:
         results=RESULTS,
     shell:
-        PYTHON + " normbench.publish --root {line.folders.root} --results {params.results:q}"
+        PYTHON + " normbench.dataset.publish --root {line.folders.root} --results {params.results:q}"
 
 
 rule check_results:
     params:
         results=RESULTS,
     shell:
-        PYTHON + " normbench.check_results --results {params.results:q}"
+        PYTHON + " normbench.dataset.check_results --results {params.results:q}"
 
 
 # snakemake compare --config old=results/laptop new=build/laptop
@@ -33,7 +33,7 @@ rule compare:
         old=config.get("old", f"results/{line.folders.tier}"),
         new=config.get("new", line.folders.root),
     shell:
-        PYTHON + " normbench.compare --old {params.old:q} --new {params.new:q}"
+        PYTHON + " normbench.dataset.compare --old {params.old:q} --new {params.new:q}"
 
 
 # snakemake check_contribution --config folder=path/to/laptop
@@ -42,7 +42,7 @@ rule check_contribution:
         folder=config.get("folder", ""),
         results=RESULTS,
     shell:
-        PYTHON + " normbench.check_contribution --folder {params.folder:q} --results {params.results:q}"
+        PYTHON + " normbench.dataset.check_contribution --folder {params.folder:q} --results {params.results:q}"
 
 
 # The golden runs: does this machine, with these versions, compute what ours did?
@@ -50,11 +50,11 @@ rule golden:
     input:
         [str(line.folders.ready(dataset)) for dataset in golden_datasets()],
     shell:
-        PYTHON + " normbench.golden --data {line.data}"
+        PYTHON + " normbench.execution.golden --data {line.data}"
 
 
 rule write_golden:
     input:
         [str(line.folders.ready(dataset)) for dataset in golden_datasets()],
     shell:
-        PYTHON + " normbench.golden --data {line.data} --write"
+        PYTHON + " normbench.execution.golden --data {line.data} --write"

@@ -1,5 +1,5 @@
 # Figures, MLflow and the page to read.
-from normbench.showing.packed import VEGA_LITE
+from normbench.reporting.page.packed import VEGA_LITE
 
 
 rule figures:
@@ -11,7 +11,7 @@ rule figures:
         touch(line.path("figures.done")),
     priority: 1
     shell:
-        PYTHON + " normbench.figures --root {line.folders.root}"
+        PYTHON + " normbench.reporting.figures --root {line.folders.root}"
 
 
 rule mlflow:
@@ -20,7 +20,7 @@ rule mlflow:
     output:
         line.path("mlflow.done"),
     shell:
-        PYTHON + " normbench.tracking --root {line.folders.root} --tracking-uri {line.tracking_uri} --done {output}"
+        PYTHON + " normbench.execution.mlflow_import --root {line.folders.root} --tracking-uri {line.tracking_uri} --done {output}"
 
 
 # Of no run: it is put together when a core has nothing else to do.
@@ -28,7 +28,7 @@ rule plotting_library:
     output:
         str(line.folders.build / "page" / f"vega-lite-{VEGA_LITE}.txt"),
     shell:
-        PYTHON + " normbench.showing.packed --output {output}"
+        PYTHON + " normbench.reporting.page.packed --output {output}"
 
 
 rule report:
@@ -42,4 +42,4 @@ rule report:
     output:
         line.path("report.html"),
     shell:
-        PYTHON + " normbench.report --root {line.folders.root} --output {output} --library {input.library}"
+        PYTHON + " normbench.reporting.report --root {line.folders.root} --output {output} --library {input.library}"

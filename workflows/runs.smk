@@ -1,5 +1,5 @@
 # Runs: every arm is built once to find mistakes, then jobs train what is not done yet.
-from normbench.cluster import launcher
+from normbench.planning.cluster import launcher
 
 # glibc would hand every large tensor's memory back to the system and ask for it again at the next operation: 4% of a deep network's time.
 MALLOC = "MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=1073741824 MALLOC_TOP_PAD_=67108864"
@@ -12,7 +12,7 @@ rule check:
         line.path("checked.json"),
     priority: 1_000_000  # all trainings wait for it
     shell:
-        PYTHON + " normbench.check --root {line.folders.root} --output {output}"
+        PYTHON + " normbench.planning.check --root {line.folders.root} --output {output}"
 
 
 def waits_for(wildcards):
@@ -51,7 +51,7 @@ rule train:
         share="--share" if HERE else "",
     shell:
         # A scheduler's signal is for the training; what it says last still has to be written.
-        MALLOC + " OMP_NUM_THREADS={threads} {params.launcher} normbench.job --root {line.folders.root} --data {line.data} --job {wildcards.job} {params.share} 2>&1"
+        MALLOC + " OMP_NUM_THREADS={threads} {params.launcher} normbench.execution.job --root {line.folders.root} --data {line.data} --job {wildcards.job} {params.share} 2>&1"
         " | (trap '' TERM USR1; exec tee {log})"
 
 
@@ -65,4 +65,4 @@ rule runs:
         line.path("probes.parquet"),
         line.path("speed.csv"),
     shell:
-        PYTHON + " normbench.collect --root {line.folders.root}"
+        PYTHON + " normbench.execution.collect --root {line.folders.root}"

@@ -11,7 +11,7 @@ rule claims:
         line.path("claims.csv"),
     priority: 2  # figures and the page wait for it, and nothing for MLflow
     shell:
-        PYTHON + " normbench.claims --root {line.folders.root}"
+        PYTHON + " normbench.analysis.ledger --root {line.folders.root}"
 
 
 rule tables:
@@ -25,4 +25,4 @@ rule tables:
         touch(line.path("tables.done")),
     priority: 2
     shell:
-        PYTHON + " normbench.tables --root {line.folders.root}"
+        PYTHON + " normbench.reporting.tables --root {line.folders.root}"

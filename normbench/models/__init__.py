@@ -10,8 +10,8 @@ from typing import Any
 
 from torch import nn
 
-from normbench.errors import InputError, unknown
-from normbench.methods import Method
+from normbench.core.errors import InputError, unknown
+from normbench.hooks.methods import Method
 from normbench.models.plain import plain_cnn, vgg
 from normbench.models.resnet import resnet, wide_resnet
 

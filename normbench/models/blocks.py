@@ -7,8 +7,8 @@ from typing import NamedTuple
 from torch import Tensor, nn
 from torch.nn import functional
 
-from normbench.build import Builder, chain
-from normbench.errors import InputError
+from normbench.core.errors import InputError
+from normbench.hooks.builder import Builder, chain
 from normbench.models.design import AVG_POOL, Design, one_of, whole
 
 EXPANSION = {"basic": 1, "bottleneck": 4}

@@ -8,9 +8,9 @@ from typing import Any
 
 from torch import nn
 
-from normbench.build import Builder
-from normbench.errors import InputError, unknown
-from normbench.methods import Method
+from normbench.core.errors import InputError, unknown
+from normbench.hooks.builder import Builder
+from normbench.hooks.methods import Method
 
 ACTIVATIONS = {"relu": nn.ReLU, "elu": nn.ELU, "selu": nn.SELU, "gelu": nn.GELU}
 DROP_CHANNELS = {2: nn.Dropout2d, 3: nn.Dropout3d}

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from normbench.build import Builder, chain
-from normbench.errors import InputError
-from normbench.methods import Method
+from normbench.core.errors import InputError
+from normbench.hooks.builder import Builder, chain
+from normbench.hooks.methods import Method
 from normbench.models.blocks import activate
 from normbench.models.design import (
     ADAPTIVE_POOL,

@@ -16,23 +16,23 @@ import torch
 from torch import nn
 
 from normbench import load_method
-from normbench.build import Refused, count_parameters, refusal
-from normbench.errors import InputError
-from normbench.running import Context, Result
-from normbench.spec import ArmSpec
-from normbench.train import Trained
+from normbench.config.spec import ArmSpec
+from normbench.core.errors import InputError
+from normbench.execution.task_api import Context, Result
+from normbench.hooks.builder import Refused, count_parameters, refusal
+from normbench.training.loop import Trained
 from tasks.coco import data
 from tasks.coco.annotations import Split
 from tasks.coco.backbone import calibrate, load_weights
 from tasks.coco.design import Design, read_design
 from tasks.coco.evaluation import EVALUATOR, as_results, average_precision
+from tasks.coco.monitor import Diverged, Monitor
+from tasks.coco.norm_sites import sites_for_the_record
 from tasks.coco.optimizer import optimizer_of
 from tasks.coco.pictures import draw
-from tasks.coco.places import sites_for_the_record
 from tasks.coco.pretrained import backbone_weights
 from tasks.coco.recipe import Recipe, has_detectron2
 from tasks.coco.samples import Readable
-from tasks.coco.watch import Diverged, Watch
 
 
 def prepare(dataset: str, root: Path) -> str:
@@ -103,17 +103,17 @@ def _run(arm: ArmSpec, seed: int, context: Context) -> Result:
         calibrate(detector, lambda batch: engine.losses(detector, batch), list(itertools.islice(source(0), recipe.calibration_batches)))
     optimizer = optimizer_of(detector, recipe)
     with (
-        Watch(detector, optimizer, recipe, recipe.total_steps(len(shown.images)), context, evaluate) as watch,
+        Monitor(detector, optimizer, recipe, recipe.total_steps(len(shown.images)), context, evaluate) as monitor,
         contextlib.suppress(Diverged),
     ):
-        engine.fit(detector, optimizer, recipe, source, watch)  # a divergence is a result: watch.trained has its step and cause
-    metrics = _metrics(watch.trained, watch.total)
+        engine.fit(detector, optimizer, recipe, source, monitor)  # a divergence is a result: monitor.trained has its step and cause
+    metrics = _metrics(monitor.trained, monitor.total)
     metrics["skipped_annotations"] = float(sum(train.skipped.values()) + sum(held_out.skipped.values()))
     metrics["skipped_images"] = float(len(shown.lost) + len(asked.lost))
-    if context.picture and watch.trained.status == "finished":
+    if context.picture and monitor.trained.status == "finished":
         draw(lambda number: engine.predict(detector, asked, number, context.device), asked, held_out, context.picture)
     return Result(
-        watch.trained,
+        monitor.trained,
         metrics,
         sites=sites_for_the_record(detector, backbone),
         n_parameters=count_parameters(detector),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from normbench.errors import InputError
+from normbench.core.errors import InputError
 
 SPLITS = ("train2017", "val2017")
 EXPECTED = "COCO 2017 belongs there as annotations/instances_{train,val}2017.json, train2017/*.jpg and val2017/*.jpg"

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from normbench.build import Placed
-from normbench.methods import Method
+from normbench.hooks.builder import Placed
+from normbench.hooks.methods import Method
 from normbench.models import build_model
 
 CLASSIFIER = ("head", "before_pool", "pool", "flatten", "drop", "before_fc", "fc")

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from PIL import Image as Picture
 
-from normbench.errors import InputError, unknown
-from normbench.manifest import read_manifest
+from normbench.core.errors import InputError, unknown
+from normbench.execution.manifest import read_manifest
 from tasks.coco import embedded
 from tasks.coco.annotations import EXPECTED, SPLITS, Split, read_split
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields
 from typing import Any
 
-from normbench.errors import InputError, unknown
+from normbench.core.errors import InputError, unknown
 from normbench.models.design import whole
 
 FAMILIES = ("mask_rcnn", "faster_rcnn")

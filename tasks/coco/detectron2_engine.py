@@ -23,18 +23,18 @@ from fvcore.common.param_scheduler import ParamScheduler
 from torch import Tensor, nn
 from torch.utils.data import Dataset, Sampler
 
-from normbench.errors import InputError
-from normbench.methods import Method
-from normbench.optimize import set_lr
+from normbench.core.errors import InputError
+from normbench.hooks.methods import Method
+from normbench.training.optimizer import set_lr
 from tasks.coco.annotations import Image
 from tasks.coco.backbone import Backbone
+from tasks.coco.batch_order import Draw, draws
 from tasks.coco.design import Design
 from tasks.coco.detectron2_parts import config
-from tasks.coco.order import Draw, draws
-from tasks.coco.places import finish
+from tasks.coco.monitor import Monitor
+from tasks.coco.norm_sites import finish
 from tasks.coco.recipe import Recipe
 from tasks.coco.samples import Readable, Unreadable, compressed, workers
-from tasks.coco.watch import Watch
 
 NAME = f"detectron2 {detectron2.__version__}"
 Batch = list[dict[str, Any]]
@@ -138,34 +138,34 @@ class Schedule(ParamScheduler):
 
 
 class Watching(HookBase):
-    """Tells the watch what happens in detectron2's trainer."""
+    """Tells the monitor what happens in detectron2's trainer."""
 
-    def __init__(self, watch: Watch):
-        self.watch = watch
+    def __init__(self, monitor: Monitor):
+        self.monitor = monitor
 
     def after_backward(self) -> None:
-        self.watch.after_backward(getattr(self.trainer, "grad_scaler", None))
+        self.monitor.after_backward(getattr(self.trainer, "grad_scaler", None))
 
     def after_step(self) -> None:
         found = self.trainer.storage.latest()
-        self.watch.after_step(self.trainer.iter + 1, {name: value for name, (value, _) in found.items() if name.startswith("loss_")})
+        self.monitor.after_step(self.trainer.iter + 1, {name: value for name, (value, _) in found.items() if name.startswith("loss_")})
 
 
 def fit(
-    detector: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe, source: Callable[[int], Iterator[Batch]], watch: Watch
+    detector: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe, source: Callable[[int], Iterator[Batch]], monitor: Monitor
 ) -> None:
-    """Train to the end of the budget, or until `watch` ends it."""
+    """Train to the end of the budget, or until `monitor` ends it."""
     set_lr(optimizer, recipe.lr, recipe.lr)  # what detectron2's schedule multiplies
-    trainer = _trainer(detector, optimizer, recipe, watch.device)
-    schedule = LRMultiplier(optimizer, Schedule(recipe, watch.total), watch.total)
-    trainer.register_hooks([hooks.LRScheduler(optimizer, schedule), Watching(watch)])
-    start = watch.resume({"trainer": trainer})
+    trainer = _trainer(detector, optimizer, recipe, monitor.device)
+    schedule = LRMultiplier(optimizer, Schedule(recipe, monitor.total), monitor.total)
+    trainer.register_hooks([hooks.LRScheduler(optimizer, schedule), Watching(monitor)])
+    start = monitor.resume({"trainer": trainer})
     trainer.data_loader = source(start)
     detector.train()
     try:
-        trainer.train(start, watch.total)
+        trainer.train(start, monitor.total)
     except FloatingPointError:  # detectron2 looks at losses and proposals before we do
-        watch.end(trainer.iter + 1, "the training loss is not finite")
+        monitor.end(trainer.iter + 1, "the training loss is not finite")
 
 
 def _trainer(detector: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe, device: torch.device) -> SimpleTrainer:

@@ -19,10 +19,10 @@ from detectron2.modeling.roi_heads import FastRCNNConvFCHead, MaskRCNNConvUpsamp
 from torch import Tensor
 
 from normbench import load_method
-from normbench.methods import Method
+from normbench.hooks.methods import Method
 from tasks.coco.backbone import Backbone
 from tasks.coco.design import BOX_POOL, MASK_POOL, Design
-from tasks.coco.places import Places, head_places, pyramid_places
+from tasks.coco.norm_sites import NormSites, head_places, pyramid_places
 from tasks.coco.recipe import Recipe
 from tasks.coco.samples import MEAN, STD
 
@@ -96,7 +96,7 @@ def _method(cfg: CfgNode) -> tuple[Method, Any]:
     return method, method.params(**json.loads(cfg.MODEL.NORMBENCH.PARAMS))
 
 
-def _norm(places: Places, width: int) -> Places | str:
+def _norm(places: NormSites, width: int) -> NormSites | str:
     """What detectron2's get_norm takes: something that gives a norm for a width, or "" for none."""
     return places if places.stand(width) else ""
 
@@ -133,7 +133,7 @@ def normbench_mask_head(cfg: CfgNode, input_shape: ShapeSpec) -> MaskRCNNConvUps
     )
 
 
-def _finished(head: Any, places: Places) -> Any:
+def _finished(head: Any, places: NormSites) -> Any:
     """Behind norms of the method its activations, in place of detectron2's ReLU."""
     if any(placed.changed for placed in places.sites):
         for name, conv in zip(places.names, head.conv_norm_relus, strict=True):

@@ -19,9 +19,9 @@ from contourpy import contour_generator
 from PIL import Image
 from pycocotools import mask as rle
 
-from normbench import manifest
+from normbench.execution import manifest
 from tasks.coco.scenes import Thing, scene
-from tasks.imagenet.handwritten import SOURCE, load_digits, split_digits
+from tasks.images.handwritten import SOURCE, load_digits, split_digits
 
 DATASET = "digit_scenes"
 PICTURES = {"train": 400, "val": 100}

@@ -3,12 +3,12 @@
 import torch
 from torch import nn
 
-from normbench.optimize import make_optimizer
+from normbench.training.optimizer import make_optimizer
 from tasks.coco.recipe import Recipe
 
 
 def optimizer_of(detector: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """Parameter groups as everywhere in the suite (normbench/optimize.py); what stands at norm sites in groups of its own."""
+    """Parameter groups as everywhere in the suite (normbench/training/optimizer.py); what stands at norm sites in groups of its own."""
     optimizer = make_optimizer(detector, recipe)
     if recipe.decay_norms:
         return optimizer

@@ -8,7 +8,7 @@ from PIL import Image as Picture
 from PIL import ImageDraw
 from torch import Tensor
 
-from normbench.files import whole_file
+from normbench.core.files import whole_file
 from tasks.coco.annotations import Split
 from tasks.coco.samples import Readable, binary_mask
 

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import torch
 
-from normbench.build import Refused
-from normbench.errors import InputError, unknown
-from normbench.methods import check_params, read_method
-from normbench.precision import set_arithmetic
-from normbench.recipe import Recipe as Classification
-from normbench.schema import validated
-from normbench.tasks import read_task
+from normbench.config.recipe import Recipe as Classification
+from normbench.config.tasks import read_task
+from normbench.core.errors import InputError, unknown
+from normbench.core.schema import validated
+from normbench.hooks.builder import Refused
+from normbench.hooks.methods import check_params, read_method
+from normbench.training.precision import set_arithmetic
 from tasks.coco.design import read_design
 from tasks.coco.pretrained import classifier_file, train_classifier
 from tasks.imagenet import data as images

@@ -13,15 +13,15 @@ import torch
 from torch import Tensor
 
 from normbench import load_method
-from normbench.checkpoint import Checkpoints
-from normbench.classification import evaluate, mixer
-from normbench.errors import InputError, unknown
-from normbench.methods import read_method
+from normbench.config.recipe import Recipe as Classification
+from normbench.config.spec import ArmSpec, digest, model_label
+from normbench.core.errors import InputError, unknown
+from normbench.execution.task_api import Context
+from normbench.hooks.methods import read_method
 from normbench.models import build_model
-from normbench.recipe import Recipe as Classification
-from normbench.running import Context
-from normbench.spec import ArmSpec, digest, model_label
-from normbench.train import Training, fit
+from normbench.training.checkpoint import Checkpoints
+from normbench.training.classification import evaluate, mixer
+from normbench.training.loop import Training, fit
 from tasks.coco.design import read_design
 from tasks.coco.recipe import Recipe
 from tasks.coco.samples import MEAN, STD

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from normbench.schema import Strict
+from normbench.core.schema import Strict
 
 ENGINES = ("detectron2", "torchvision")
 

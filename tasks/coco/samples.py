@@ -12,7 +12,7 @@ from PIL import Image as Picture
 from pycocotools import mask as rle
 from torch import Tensor
 
-from normbench.errors import InputError
+from normbench.core.errors import InputError
 from tasks.coco.annotations import Image, Object
 
 KEPT, SMALL = 2048, 3 * 256**2  # decoded images stay in memory where there are so few, and they are so small: the embedded ones

@@ -17,16 +17,16 @@ from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredic
 from torchvision.ops import FeaturePyramidNetwork, MultiScaleRoIAlign
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
-from normbench.methods import Method
-from normbench.optimize import set_lr
-from normbench.precision import Precision
+from normbench.hooks.methods import Method
+from normbench.training.optimizer import set_lr
+from normbench.training.precision import Precision
 from tasks.coco.backbone import Backbone
+from tasks.coco.batch_order import Draw, draws
 from tasks.coco.design import BOX_POOL, MASK_POOL, Design
-from tasks.coco.order import Draw, draws
-from tasks.coco.places import Places, finish, head_places, pyramid_places
+from tasks.coco.monitor import Monitor
+from tasks.coco.norm_sites import NormSites, finish, head_places, pyramid_places
 from tasks.coco.recipe import Recipe
 from tasks.coco.samples import MEAN, STD, Readable, targets, workers
-from tasks.coco.watch import Watch
 
 NAME = f"torchvision {torchvision.__version__.partition('+')[0]}"
 RATIOS = (0.5, 1.0, 2.0)  # of an anchor's height and width
@@ -96,11 +96,11 @@ def backbone_of(detector: nn.Module) -> Backbone:
     return detector.backbone.body
 
 
-def _norm_layer(places: Places, width: int) -> Places | None:
+def _norm_layer(places: NormSites, width: int) -> NormSites | None:
     return places if places.stand(width) else None
 
 
-def _activations(places: Places, head: nn.Sequential, width: int) -> None:
+def _activations(places: NormSites, head: nn.Sequential, width: int) -> None:
     """Behind norms of the method its activations, in place of torchvision's ReLU."""
     if any(placed.changed for placed in places.sites):
         for name, block in zip(places.names, head, strict=False):
@@ -143,26 +143,26 @@ def _image(pixels, flip: bool = False) -> Tensor:
 
 
 def fit(
-    detector: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe, source: Callable[[int], Iterator[Batch]], watch: Watch
+    detector: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe, source: Callable[[int], Iterator[Batch]], monitor: Monitor
 ) -> None:
-    """Train to the end of the budget, or until `watch` ends it."""
-    precision = Precision(recipe.precision, watch.device)
-    start = watch.resume({"optimizer": optimizer, "scaler": precision.scaler})
+    """Train to the end of the budget, or until `monitor` ends it."""
+    precision = Precision(recipe.precision, monitor.device)
+    start = monitor.resume({"optimizer": optimizer, "scaler": precision.scaler})
     found = source(start)
     detector.train()
-    for step in range(start, watch.total):
-        set_lr(optimizer, recipe.lr_at(step, watch.total), recipe.lr)
+    for step in range(start, monitor.total):
+        set_lr(optimizer, recipe.lr_at(step, monitor.total), recipe.lr)
         batch = next(found)
         with precision.forward():
             parts = losses(detector, batch)
             loss = sum(parts.values())
-        if watch.is_finite(loss):  # else the parts go to the watch, which ends the run
+        if monitor.is_finite(loss):  # else the parts go to the monitor, which ends the run
             precision.scaler.scale(loss).backward()
-            watch.after_backward(precision.scaler)
+            monitor.after_backward(precision.scaler)
             precision.scaler.step(optimizer)
             precision.scaler.update()
             optimizer.zero_grad(set_to_none=True)
-        watch.after_step(step + 1, {name: float(value.detach()) for name, value in parts.items()})
+        monitor.after_step(step + 1, {name: float(value.detach()) for name, value in parts.items()})
 
 
 @torch.no_grad()

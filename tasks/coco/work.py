@@ -1,8 +1,8 @@
 """What a training step of a detector computes, roughly, for planning. Torch-free."""
 
-from normbench.cost import Work, image_work
-from normbench.spec import ArmSpec
-from normbench.tasks import Dataset
+from normbench.config.cost_model import Work, image_work
+from normbench.config.spec import ArmSpec
+from normbench.config.tasks import Dataset
 
 POSITIVE = 0.25  # of the sampled boxes at most have an object, and go through the mask head
 HELD_OUT = 0.25  # held-out images of COCO and of the digit scenes, as a share of the training images, at most

@@ -11,10 +11,10 @@ from pathlib import Path
 import torch
 
 from normbench import load_method
-from normbench.build import Refused, count_parameters, refusal, what_stands
-from normbench.running import Context, Result
-from normbench.spec import ArmSpec
-from normbench.train import Trained
+from normbench.config.spec import ArmSpec
+from normbench.execution.task_api import Context, Result
+from normbench.hooks.builder import Refused, count_parameters, refusal, what_stands
+from normbench.training.loop import Trained
 from tasks.cost import data
 from tasks.cost.recipe import Recipe
 from tasks.cost.subjects import Step, copy_of, network_of, roofline_bytes, step_of

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from normbench.spec import digest
+from normbench.config.spec import digest
 
 NOISE = "noise"
 CHANNELS, CLASSES = 3, 10

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from normbench.build import Placed, Refused
-from normbench.errors import InputError
-from normbench.methods import Method
+from normbench.config.recipe import Recipe as Training
+from normbench.core.errors import InputError
+from normbench.hooks.builder import Placed, Refused
+from normbench.hooks.methods import Method
 from normbench.models import build_model
 from normbench.models.design import arguments
-from normbench.optimize import make_optimizer
-from normbench.recipe import Recipe as Training
+from normbench.training.optimizer import make_optimizer
 from tasks.cost import data
 from tasks.cost.memory import peak_bytes, saved_bytes
 from tasks.cost.recipe import Recipe

@@ -9,9 +9,9 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from normbench.build import Builder, chain
-from normbench.errors import InputError
-from normbench.methods import Method
+from normbench.core.errors import InputError
+from normbench.hooks.builder import Builder, chain
+from normbench.hooks.methods import Method
 from normbench.models.design import ACTIVATIONS, one_of, whole
 
 FAMILY = "transformer"

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from normbench.cost import Work, image_work
-from normbench.spec import ArmSpec
-from normbench.tasks import Dataset
+from normbench.config.cost_model import Work, image_work
+from normbench.config.spec import ArmSpec
+from normbench.config.tasks import Dataset
 
 PER_ROUND = 4  # steps of a round: the network and its baseline, there and back
 PER_ELEMENT = 50  # multiply-adds that take as long as a norm's forward pass takes for one element of its input

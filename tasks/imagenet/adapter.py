@@ -11,15 +11,15 @@ import torch
 from torch import Tensor
 
 from normbench import load_method
-from normbench.build import Refused, count_parameters, refusal, what_stands
-from normbench.classification import evaluate, mixer, run_metrics
+from normbench.config.recipe import Recipe
+from normbench.config.spec import ArmSpec
+from normbench.diagnostics.probes import dead_fraction, join_probes, reading, signal_probes
+from normbench.diagnostics.propagation import measure
+from normbench.execution.task_api import Context, Result
+from normbench.hooks.builder import Refused, count_parameters, refusal, what_stands
 from normbench.models import build_model
-from normbench.probes import dead_fraction, join_probes, reading, signal_probes
-from normbench.recipe import Recipe
-from normbench.running import Context, Result
-from normbench.signals import measure
-from normbench.spec import ArmSpec
-from normbench.train import Trained, Training, fit
+from normbench.training.classification import evaluate, mixer, run_metrics
+from normbench.training.loop import Trained, Training, fit
 from tasks.imagenet import data
 
 EVAL_BATCH = 512

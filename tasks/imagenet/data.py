@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from normbench import manifest
-from normbench.errors import InputError, unknown
-from tasks.imagenet import cifar, embedded, foldercheck
-from tasks.imagenet.batches import Batches, Images, InOrder
-from tasks.imagenet.embedded import make
+from normbench.core.errors import InputError, unknown
+from normbench.execution import manifest
+from tasks.imagenet import foldercheck
 from tasks.imagenet.imagefolder import Folder, FolderBatches, FolderInOrder
+from tasks.images import cifar, embedded
+from tasks.images.batches import Batches, Images, InOrder
+from tasks.images.embedded import make
 
 EMBEDDED = tuple(embedded.RENDERINGS)
 PIXELS = {"digits": 8, "digits32": 32, "cifar10": 32, "cifar100": 32, "imagenet": 224}

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from normbench.errors import InputError
-from normbench.schema import ROOT
+from normbench.core.errors import InputError
+from normbench.core.schema import ROOT
 
 SPLITS = ("train", "val")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")  # torchvision's ImageFolder

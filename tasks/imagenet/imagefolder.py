@@ -19,8 +19,8 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from normbench.errors import InputError, unknown
-from tasks.imagenet.batches import Order
+from normbench.core.errors import InputError, unknown
+from tasks.images.batches import Order
 
 AUGMENTS = ("none", "resized_crop_flip", "resized_crop_flip_jitter")
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # torchvision's references

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tasks.imagenet import embedded
+from tasks.images import embedded
 
 
 def prepare(dataset: str, root: Path) -> str:

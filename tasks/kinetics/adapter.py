@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from normbench import load_method
-from normbench.build import Refused, count_parameters, refusal, what_stands
-from normbench.classification import mixer, run_metrics
-from normbench.probes import dead_fraction, join_probes, reading, signal_probes
-from normbench.running import Context, Result
-from normbench.signals import measure
-from normbench.spec import ArmSpec
-from normbench.train import Trained, Training, fit
+from normbench.config.spec import ArmSpec
+from normbench.diagnostics.probes import dead_fraction, join_probes, reading, signal_probes
+from normbench.diagnostics.propagation import measure
+from normbench.execution.task_api import Context, Result
+from normbench.hooks.builder import Refused, count_parameters, refusal, what_stands
+from normbench.training.classification import mixer, run_metrics
+from normbench.training.loop import Trained, Training, fit
 from tasks.kinetics import data, networks, weights
 from tasks.kinetics.batches import EvaluationBatches, TrainingBatches
 from tasks.kinetics.recipe import Recipe

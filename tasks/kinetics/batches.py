@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from normbench.errors import InputError
-from tasks.imagenet.batches import Order
+from normbench.core.errors import InputError
+from tasks.images.batches import Order
 from tasks.kinetics.index import Clip
 from tasks.kinetics.sampling import Views
 from tasks.kinetics.video import SOON, Unreadable, read_frames

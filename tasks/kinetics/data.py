@@ -12,10 +12,10 @@ from typing import Any
 
 import torch
 
-from normbench import manifest
-from normbench.checkpoint import Checkpoints
-from normbench.errors import InputError
-from normbench.parallel import collected
+from normbench.core.errors import InputError
+from normbench.execution import manifest
+from normbench.training.checkpoint import Checkpoints
+from normbench.training.distributed import collected
 from tasks.kinetics import motions
 from tasks.kinetics.batches import Files, Held, Source
 from tasks.kinetics.index import Index, read_index, unreadable_share

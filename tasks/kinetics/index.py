@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from normbench.errors import InputError
-from normbench.files import whole_file, write_json
-from normbench.schema import ROOT
-from normbench.spec import digest
+from normbench.config.spec import digest
+from normbench.core.errors import InputError
+from normbench.core.files import whole_file, write_json
+from normbench.core.schema import ROOT
 from tasks.kinetics.layout import EXPECTED, SPLITS, Listing, list_file, read_layout
 from tasks.kinetics.video import Unreadable, decoder, read_header
 

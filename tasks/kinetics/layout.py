@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from normbench.errors import InputError
+from normbench.core.errors import InputError
 
 SPLITS = ("train", "val")
 SUFFIXES = (".mp4", ".avi", ".mkv", ".webm", ".mov")

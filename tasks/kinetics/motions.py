@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from normbench import manifest
-from tasks.imagenet.handwritten import SOURCE, load_digits, split_digits
+from normbench.execution import manifest
+from tasks.images.handwritten import SOURCE, load_digits, split_digits
 from tasks.kinetics.layout import COLUMNS
 from tasks.kinetics.render import CLASSES, FRAMES, HEIGHT, render
 from tasks.kinetics.video import encoder, read_frames, write_video

@@ -11,9 +11,9 @@ from typing import Any
 
 from torch import nn
 
-from normbench.build import Builder, chain
-from normbench.errors import InputError, unknown
-from normbench.methods import Method
+from normbench.core.errors import InputError, unknown
+from normbench.hooks.builder import Builder, chain
+from normbench.hooks.methods import Method
 from normbench.models import build_model
 from normbench.models.blocks import EXPANSION, BlockDesign, Place, activate, residual_block
 from normbench.models.design import MAX_POOL, arguments, classify, field_names, pool_all, whole, wholes

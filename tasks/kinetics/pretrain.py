@@ -18,16 +18,16 @@ from typing import Any
 import torch
 
 from normbench import load_method
-from normbench.checkpoint import Checkpoints
-from normbench.classification import evaluate, mixer, run_metrics
-from normbench.errors import InputError
-from normbench.files import whole_file
-from normbench.line import read_content
+from normbench.config.recipe import Recipe
+from normbench.config.spec import ArmSpec, arm_from, code_of_run, digest
+from normbench.core.errors import InputError
+from normbench.core.files import whole_file
 from normbench.models import build_model
-from normbench.precision import set_arithmetic
-from normbench.recipe import Recipe
-from normbench.spec import ArmSpec, arm_from, code_of_run, digest
-from normbench.train import Training, fit
+from normbench.planning.line import read_content
+from normbench.training.checkpoint import Checkpoints
+from normbench.training.classification import evaluate, mixer, run_metrics
+from normbench.training.loop import Training, fit
+from normbench.training.precision import set_arithmetic
 from tasks.imagenet import data as images
 from tasks.kinetics.weights import FOLDER, FORMAT
 

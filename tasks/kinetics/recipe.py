@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from normbench import recipe
+from normbench.config import recipe
 
 AUGMENTS = ("none", "flip")
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from normbench.parallel import summed
+from normbench.training.distributed import summed
 
 
 @torch.no_grad()

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from normbench.errors import InputError, unknown
-from normbench.schema import ROOT
-from normbench.spec import ArmSpec
+from normbench.config.spec import ArmSpec
+from normbench.core.errors import InputError, unknown
+from normbench.core.schema import ROOT
 
 FOLDER = ROOT / "build" / "weights"
 FORMAT = 1

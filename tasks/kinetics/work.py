@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from normbench.cost import BOTTLENECKS, STAGES, Work
-from normbench.spec import ArmSpec
-from normbench.tasks import Dataset
+from normbench.config.cost_model import BOTTLENECKS, STAGES, Work
+from normbench.config.spec import ArmSpec
+from normbench.config.tasks import Dataset
 
 HELD_OUT = {"motions": 320, "kinetics400": 19906, "kinetics600": 30000, "kinetics700": 35000}  # clips, about
 SECONDS_BESIDE = 3.0  # a run's share of reading the clips, and the probes

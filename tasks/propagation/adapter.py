@@ -8,13 +8,13 @@ import torch
 from torch import nn
 
 from normbench import load_method
-from normbench.build import Refused, count_parameters, refusal, what_stands
-from normbench.jacobian import jacobian_norm
+from normbench.config.spec import ArmSpec
+from normbench.diagnostics.jacobian import jacobian_norm
+from normbench.diagnostics.propagation import measure
+from normbench.execution.task_api import Context, Result
+from normbench.hooks.builder import Refused, count_parameters, refusal, what_stands
 from normbench.models import build_model
-from normbench.running import Context, Result
-from normbench.signals import measure
-from normbench.spec import ArmSpec
-from normbench.train import Trained
+from normbench.training.loop import Trained
 from tasks.imagenet import prepare as images
 from tasks.propagation import data, exact
 from tasks.propagation.recipe import Recipe

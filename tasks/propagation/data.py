@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from normbench.errors import InputError
-from normbench.spec import digest
+from normbench.config.spec import digest
+from normbench.core.errors import InputError
 from tasks.imagenet import data as images
 
 GAUSSIAN = "gaussian"

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from normbench.build import Placed
-from normbench.errors import InputError
-from normbench.probes import Probe, untouched
+from normbench.core.errors import InputError
+from normbench.diagnostics.probes import Probe, untouched
+from normbench.hooks.builder import Placed
 
 
 def invariance(model: nn.Module, x: Tensor, scale: float) -> list[Probe]:

@@ -4,13 +4,13 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from normbench.schema import Strict
+from normbench.core.schema import Strict
 
 
 class Recipe(Strict):
     """measure: what is done with the network.
 
-        signal: one batch forward and backward, everything that normbench/signals.py reads.
+        signal: one batch forward and backward, everything that normbench/diagnostics/propagation.py reads.
         invariance: each convolution in front of a norm with `weight_scale` times its weights, in double precision.
         trajectory: `steps` of gradient descent on L(w / c) from c times the weights at c^2 times `lr`, c the
             `weight_scale`, in double precision.

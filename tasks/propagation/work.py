@@ -1,8 +1,8 @@
 """What measuring an untrained network costs. Torch-free."""
 
-from normbench.cost import Work, image_work
-from normbench.spec import ArmSpec
-from normbench.tasks import Dataset
+from normbench.config.cost_model import Work, image_work
+from normbench.config.spec import ArmSpec
+from normbench.config.tasks import Dataset
 
 PASS = 6  # layers of a training step that a layer with all its hooks takes as long as
 DOUBLE = 2  # what double precision takes over single

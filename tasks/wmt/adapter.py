@@ -24,13 +24,13 @@ import fairseq  # noqa: E402
 from fairseq import tasks  # noqa: E402
 from fairseq.data import Dictionary  # noqa: E402
 
-from normbench.build import Refused, count_parameters, refusal, what_stands  # noqa: E402
-from normbench.errors import InputError  # noqa: E402
-from normbench.parallel import wait_for_all  # noqa: E402
-from normbench.running import Context, Result  # noqa: E402
-from normbench.spec import ArmSpec  # noqa: E402
-from normbench.train import Trained  # noqa: E402
-from normbench.window import CURVE_POINTS  # noqa: E402
+from normbench.config.spec import ArmSpec  # noqa: E402
+from normbench.core.errors import InputError  # noqa: E402
+from normbench.execution.task_api import Context, Result  # noqa: E402
+from normbench.hooks.builder import Refused, count_parameters, refusal, what_stands  # noqa: E402
+from normbench.training.distributed import wait_for_all  # noqa: E402
+from normbench.training.loop import Trained  # noqa: E402
+from normbench.training.window import CURVE_POINTS  # noqa: E402
 from tasks.wmt import data, training  # noqa: E402
 from tasks.wmt.recipe import Recipe  # noqa: E402
 from tasks.wmt.translate import translate  # noqa: E402
@@ -63,23 +63,25 @@ def run(arm: ArmSpec, seed: int, context: Context) -> Result:
             model = task.build_model(cfg.model)
         except Refused as reason:
             return Result(Trained(status="refused", cause=str(reason)))
-        watch = training.Watch(math.ceil(recipe.steps / CURVE_POINTS), frozenset(recipe.evaluated()), _shown(context, recipe.steps))
-        result = Result(training.fit(cfg, arm, recipe, watch, folder), sites=what_stands(model.sites), n_parameters=count_parameters(model))
+        monitor = training.Monitor(math.ceil(recipe.steps / CURVE_POINTS), frozenset(recipe.evaluated()), _shown(context, recipe.steps))
+        result = Result(
+            training.fit(cfg, arm, recipe, monitor, folder), sites=what_stands(model.sites), n_parameters=count_parameters(model)
+        )
         result.data_sha256, result.engine = corpus.sha256, ENGINE
         if result.trained.status == "finished":
             weights, count = training.averaged_weights(folder, recipe)
             model.load_state_dict(weights, strict=True, model_cfg=cfg.model)
             translated, result.notes = translate(model.to(context.device), task, corpus, recipe, context.rank, context.world_size)
-            result.metrics = {**translated, **_of_training(watch, recipe.steps)}
+            result.metrics = {**translated, **_of_training(monitor, recipe.steps)}
             result.notes["averaged checkpoints"] = str(count)
         return result
 
 
-def _of_training(watch: training.Watch, steps: int) -> dict[str, float]:
+def _of_training(monitor: training.Monitor, steps: int) -> dict[str, float]:
     """Means over the last tenth of the steps, and the speed of all."""
-    late = {name: [v for step, v in watch.curves[name] if step > 0.9 * steps] for name in ("train_loss", "gradient_norm")}
+    late = {name: [v for step, v in monitor.curves[name] if step > 0.9 * steps] for name in ("train_loss", "gradient_norm")}
     metrics = {name: sum(values) / len(values) for name, values in late.items()}
-    return {**metrics, "valid_loss": watch.curves["valid_loss"][-1][1], "tokens_per_second": watch.tokens / watch.seconds}
+    return {**metrics, "valid_loss": monitor.curves["valid_loss"][-1][1], "tokens_per_second": monitor.tokens / monitor.seconds}
 
 
 def _shown(context: Context, total: int) -> Callable[[int, float], None] | None:

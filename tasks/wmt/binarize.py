@@ -12,7 +12,7 @@ from pathlib import Path
 
 import sentencepiece
 
-from normbench.files import whole_file
+from normbench.core.files import whole_file
 from tasks.wmt.text import SPLITS
 
 SENTENCES = 4_000_000  # that subwords are learned from, at most; drawn at random where there are more

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from normbench.errors import InputError
+from normbench.core.errors import InputError
 from tasks.wmt.text import SPLITS
 
 SUBWORDS = "sentencepiece.model"

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from normbench.errors import InputError, unknown
-from normbench.files import write_json
-from normbench.manifest import read_manifest
-from normbench.schema import ROOT
+from normbench.core.errors import InputError, unknown
+from normbench.core.files import write_json
+from normbench.core.schema import ROOT
+from normbench.execution.manifest import read_manifest
 from tasks.wmt import binarized, embedded, text
 from tasks.wmt.binarize import SUBWORDS, binarize
 

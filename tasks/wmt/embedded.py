@@ -8,7 +8,7 @@
 from pathlib import Path
 from typing import Any
 
-from normbench import manifest
+from normbench.execution import manifest
 from tasks.wmt import spelled, text
 from tasks.wmt.binarize import binarize
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from normbench.schema import Strict
+from normbench.core.schema import Strict
 
 
 class Recipe(Strict):

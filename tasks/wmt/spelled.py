@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from num2words import num2words
 
-from normbench.files import whole_file
+from normbench.core.files import whole_file
 
 LARGEST = 9999
 SPLITS = ("train", "valid", "test")

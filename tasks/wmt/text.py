@@ -6,7 +6,7 @@ Checked before anything trains, each mistake in one sentence with the file and t
 import hashlib
 from pathlib import Path
 
-from normbench.errors import InputError
+from normbench.core.errors import InputError
 
 SPLITS = ("train", "valid", "test")
 

@@ -23,11 +23,11 @@ from fairseq.utils import import_user_module
 from fairseq_cli import train as fairseq_train
 from torch import Tensor
 
-from normbench.errors import InputError
-from normbench.files import whole_file
-from normbench.parallel import any_of, wait_for_all
-from normbench.spec import ArmSpec
-from normbench.train import Interrupted, Trained
+from normbench.config.spec import ArmSpec
+from normbench.core.errors import InputError
+from normbench.core.files import whole_file
+from normbench.training.distributed import any_of, wait_for_all
+from normbench.training.loop import Interrupted, Trained
 from tasks.wmt.data import Corpus
 from tasks.wmt.recipe import Recipe
 
@@ -38,7 +38,7 @@ sys.path[:] = search_path  # where fairseq put this folder first: in processes s
 
 import normbench_fairseq  # noqa: E402
 from normbench_fairseq.model import MethodTransformer as MethodTransformer  # noqa: E402
-from normbench_fairseq.watch import Diverged, Watch  # noqa: E402
+from normbench_fairseq.monitor import Diverged, Monitor  # noqa: E402
 
 LAST, KEPT = "checkpoint_last.pt", "evaluated_"
 IDENTITY = "identity"
@@ -123,8 +123,8 @@ def configuration(arguments: list[str]) -> Any:
     return convert_namespace_to_omegaconf(parsed(arguments))
 
 
-def fit(cfg: Any, arm: ArmSpec, recipe: Recipe, watch: Watch, folder: Path) -> Trained:
-    """Train from where `folder` stands to the end or to divergence; curves and speed are in `watch` and in what is returned."""
+def fit(cfg: Any, arm: ArmSpec, recipe: Recipe, monitor: Monitor, folder: Path) -> Trained:
+    """Train from where `folder` stands to the end or to divergence; curves and speed are in `monitor` and in what is returned."""
     rank, cause = cfg.distributed_training.distributed_rank, None
     if rank:
         wait_for_all()  # the first process puts in order what the others then read
@@ -132,34 +132,34 @@ def fit(cfg: Any, arm: ArmSpec, recipe: Recipe, watch: Watch, folder: Path) -> T
     if not rank:
         wait_for_all()
     if state is not None:
-        watch.load_state_dict(state["extra_state"]["MethodTranslation"])
-    watch.after_save = keep(folder, recipe)
+        monitor.load_state_dict(state["extra_state"]["MethodTranslation"])
+    monitor.after_save = keep(folder, recipe)
     step = recipe.steps
     try:
-        if watch.step < recipe.steps:  # fairseq would train one more step where none is left
-            _train(cfg, watch)
+        if monitor.step < recipe.steps:  # fairseq would train one more step where none is left
+            _train(cfg, monitor)
     except Diverged as end:
         step, cause = end.step, end.cause
     except Exception as error:
         # fairseq runs such a step again to look for its first layer, and with newer torch that itself may fail.
         if not isinstance(error, FloatingPointError) and not isinstance(error.__context__, FloatingPointError):
             raise
-        step, cause = watch.step + 1, "the gradients are not finite"
+        step, cause = monitor.step + 1, "the gradients are not finite"
     wait_for_all()  # the first process has written its checkpoints
-    watch.close()
-    trained = Trained(step=step, seconds=watch.seconds, step_seconds=watch.seconds, samples=watch.pairs, curves=watch.curves)
+    monitor.close()
+    trained = Trained(step=step, seconds=monitor.seconds, step_seconds=monitor.seconds, samples=monitor.pairs, curves=monitor.curves)
     if cause is not None:
         trained.status, trained.cause = "diverged", cause
     return trained
 
 
-def _train(cfg: Any, watch: Watch) -> None:
+def _train(cfg: Any, monitor: Monitor) -> None:
     """fairseq-train in this process. Raises Interrupted after SIGTERM, with the checkpoint written."""
     with contextlib.suppress(AttributeError):
         del checkpoint_utils.save_checkpoint.best  # of the training before, which fairseq would take for this one's
     device = torch.device("cpu") if cfg.common.cpu else torch.device("cuda", torch.cuda.current_device())
     with _stop_signal() as stop:
-        shown = watch.after_step
+        shown = monitor.after_step
 
         def after_step(step: int, loss: float) -> None:
             if shown:
@@ -167,11 +167,11 @@ def _train(cfg: Any, watch: Watch) -> None:
             if any_of([stop.is_set()], device)[0]:
                 cfg.optimization.stop_time_hours = 1e-9  # fairseq saves and ends where its time is over
 
-        watch.after_step = after_step
-        normbench_fairseq.task.next_watch = watch
+        monitor.after_step = after_step
+        normbench_fairseq.task.next_monitor = monitor
         fairseq_train.main(cfg)
         # Told to stop in the last step, the job stops all the same: going on from here is then only to translate.
-        if any_of([stop.is_set()], device)[0] or watch.step < cfg.optimization.max_update:
+        if any_of([stop.is_set()], device)[0] or monitor.step < cfg.optimization.max_update:
             raise Interrupted
 
 

@@ -11,8 +11,8 @@ from fairseq.tasks import FairseqTask
 from sacrebleu.metrics import BLEU, CHRF
 from torch import nn
 
-from normbench.errors import InputError
-from normbench.parallel import collected, summed
+from normbench.core.errors import InputError
+from normbench.training.distributed import collected, summed
 from tasks.wmt.data import Corpus
 from tasks.wmt.recipe import Recipe
 

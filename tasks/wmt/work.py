@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from normbench.cost import Work
-from normbench.spec import ArmSpec
-from normbench.tasks import Dataset
+from normbench.config.cost_model import Work
+from normbench.config.spec import ArmSpec
+from normbench.config.tasks import Dataset
 
 VOCABULARY = {"numbers": 248, "numbers_large": 248, "iwslt14_de_en": 10_000}  # words that scores are given to; of WMT 32,768
 FULL = 0.75  # share of a batch that is no padding

@@ -11,10 +11,10 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from normbench.cluster import Allocation, launcher
-from normbench.line import Folders, open_line, write_jobs
-from normbench.records import read_record
-from normbench.schema import ROOT
+from normbench.core.schema import ROOT
+from normbench.execution.records import read_record
+from normbench.planning.cluster import Allocation, launcher
+from normbench.planning.line import Folders, open_line, write_jobs
 
 SNAKEMAKE = [sys.executable, "-m", "snakemake"]
 CLUSTER = ["--profile", "profiles/slurm", "--latency-wait", "5", "--slurm-init-seconds-before-status-checks", "3"]
@@ -130,11 +130,21 @@ def test_two_nodes_train_together(slurm, tmp_path):
     write_jobs(folders, {"wide": {arm: plan.seeds(arm)}})
     env, data, log = environment(slurm), folders.build / "data", tmp_path / "log"
     subprocess.run(
-        [sys.executable, "-m", "normbench.prepare", "--data", data, "--dataset", "digits32", "--ready", folders.ready("digits32")],
+        [
+            sys.executable,
+            "-m",
+            "normbench.execution.prepare",
+            "--data",
+            data,
+            "--dataset",
+            "digits32",
+            "--ready",
+            folders.ready("digits32"),
+        ],
         check=True,
     )
     held = Allocation(gpus=4, nodes=2, cpus=1, mem_mb=2000, minutes=5, limit=5)
-    command = f"{launcher(held)} normbench.job --root {folders.root} --data {data} --job wide"
+    command = f"{launcher(held)} normbench.execution.job --root {folders.root} --data {data} --job wide"
     asked = ["--wait", "--nodes=2", "--gpus=4", "--cpus-per-gpu=1", "--mem=2000", f"--output={log}", f"--chdir={ROOT}"]
     done = subprocess.run([slurm / "sbatch", *asked, "--wrap", command], env=env, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, log.read_text()[-5000:]

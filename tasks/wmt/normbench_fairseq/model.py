@@ -1,4 +1,4 @@
-"""fairseq's transformer, whole, in whose layers a method then takes its places (places.py)."""
+"""fairseq's transformer, whole, in whose layers a method then takes its places (norm_sites.py)."""
 
 import json
 from argparse import Namespace
@@ -15,9 +15,9 @@ from fairseq.modules import transformer_layer
 from torch import Tensor, nn
 
 from normbench import load_method
-from normbench.build import Builder
+from normbench.hooks.builder import Builder
 
-from .places import take_places
+from .norm_sites import take_places
 from .words import Words
 
 NAME = "normbench_transformer"

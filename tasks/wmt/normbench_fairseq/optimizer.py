@@ -4,8 +4,8 @@ from fairseq.optim import register_optimizer
 from fairseq.optim.adam import FairseqAdam, FairseqAdamConfig
 from torch import nn
 
-from normbench.optimize import make_optimizer
-from normbench.recipe import Recipe
+from normbench.config.recipe import Recipe
+from normbench.training.optimizer import make_optimizer
 
 NAME = "normbench_adam"
 

@@ -12,11 +12,11 @@ from fairseq.tasks.translation import TranslationConfig, TranslationTask
 from omegaconf import II
 from torch import Tensor, nn
 
+from .monitor import Monitor
 from .optimizer import mark_groups
-from .watch import Watch
 
 NAME = "normbench_translation"
-next_watch: Watch | None = None  # of the training that begins next in this process: fairseq makes its task itself
+next_monitor: Monitor | None = None  # of the training that begins next in this process: fairseq makes its task itself
 
 
 @dataclass
@@ -41,9 +41,9 @@ class Inputs(nn.Module):
 @register_task(NAME, dataclass=MethodTranslationConfig)
 class MethodTranslation(TranslationTask):
     def __init__(self, cfg, src_dict, tgt_dict):
-        global next_watch
+        global next_monitor
         super().__init__(cfg, src_dict, tgt_dict)
-        self.watch, next_watch = next_watch or Watch(), None
+        self.monitor, next_monitor = next_monitor or Monitor(), None
 
     def build_model(self, cfg, from_checkpoint=False):
         model = super().build_model(cfg, from_checkpoint)
@@ -52,9 +52,9 @@ class MethodTranslation(TranslationTask):
 
     def begin_epoch(self, epoch, model):
         super().begin_epoch(epoch, model)
-        if not self.watch.calibrated:
+        if not self.monitor.calibrated:
             self.calibrate(model)
-            self.watch.calibrated = True
+            self.monitor.calibrated = True
 
     def calibrate(self, model: nn.Module) -> None:
         """Show the method the first batches of the training, without padding: of each the pairs of its commonest lengths."""
@@ -80,7 +80,7 @@ class MethodTranslation(TranslationTask):
         return [i for i in batch if lengths[i] == commonest]
 
     def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False):
-        self.watch.begin()
+        self.monitor.begin()
         return super().train_step(sample, model, criterion, optimizer, update_num, ignore_grad)
 
     def optimizer_step(self, optimizer, model, update_num):
@@ -88,25 +88,25 @@ class MethodTranslation(TranslationTask):
         super().optimizer_step(optimizer, model, update_num)
 
     def post_save(self, path, num_updates):
-        if self.watch.after_save:
-            self.watch.after_save(path, num_updates)
+        if self.monitor.after_save:
+            self.monitor.after_save(path, num_updates)
 
     def post_validate(self, model, stats, agg):
-        self.watch.end_of_validation()
+        self.monitor.end_of_validation()
 
     def reduce_metrics(self, logging_outputs, criterion):
         super().reduce_metrics(logging_outputs, criterion)
-        if self.watch.began:  # in a training step, not in a validation
+        if self.monitor.began:  # in a training step, not in a validation
             size = sum(float(logged["sample_size"]) for logged in logging_outputs)
             loss = sum(float(logged["loss"]) for logged in logging_outputs) / size
             tokens, pairs = (sum(int(logged[what]) for logged in logging_outputs) for what in ("ntokens", "nsentences"))
-            self.watch.end(loss, tokens, pairs, float(metrics.get_meter("train", "gnorm").val))
+            self.monitor.end(loss, tokens, pairs, float(metrics.get_meter("train", "gnorm").val))
         else:  # of all processes, and without what fairseq fills up their shares with
             for logged in logging_outputs:
-                self.watch.hold_out(float(logged["nll_loss"]), int(logged["ntokens"]))
+                self.monitor.hold_out(float(logged["nll_loss"]), int(logged["ntokens"]))
 
     def get_checkpoint_dict(self):
-        return {type(self).__name__: self.watch.state_dict()}
+        return {type(self).__name__: self.monitor.state_dict()}
 
     def set_checkpoint_dict(self, state):
-        self.watch.load_state_dict(state)
+        self.monitor.load_state_dict(state)

@@ -1,0 +1,225 @@
+"""Papers are files: papers/<key>.yaml with arms, tables, figures, claims and questions; papers/reported.csv has the published numbers."""
+
+import csv
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from normbench.config.exhibits import Column as Column
+from normbench.config.exhibits import Figure, Table, check_figure, check_table, known_arm
+from normbench.config.exhibits import Row as Row
+from normbench.config.fidelity import RANK as RANK
+from normbench.config.fidelity import TIERS as TIERS
+from normbench.config.fidelity import Tier
+from normbench.config.fidelity import reached as reached
+from normbench.core.errors import InputError, unknown
+from normbench.core.schema import ROOT, Strict, read
+
+PAPERS = ROOT / "papers"
+TESTS = Literal[
+    "better",
+    "not_worse",
+    "within",
+    "trainable",
+    "untrainable",
+    "constant",
+    "growth",
+    "monotone",
+    "correlated",
+    "equal",
+    "reproduces",
+    "figure",
+]
+Take = Literal["best", "best_lr", "stable_lr"]
+
+
+class Arm(Strict):
+    """One experiment at the paper's scale, but for its seeds. A tier maps it to what it affords.
+
+    model: a name of the task's models, or {use: name, argument: value}. params: of the method.
+    recipe: a name of the task's recipes. set: recipe fields that this arm changes.
+    over: a sweep, {lr: [..], batch_size: [..]} or {params.group_size: [..]} or {model.depth: [..]}: one run for each combination.
+    norms_from: the arm whose recorded weight norms this one uses (norm_control).
+    note: what a reader of a table must know of this arm (another learning rate than its baseline's, say).
+    """
+
+    task: str = "imagenet"
+    dataset: str
+    model: str | dict[str, Any]
+    method: str
+    params: dict[str, Any] = {}
+    recipe: str
+    set: dict[str, Any] = {}
+    over: dict[str, list[Any]] = {}
+    norms_from: str | None = None
+    note: str = ""
+
+
+class Operand(Strict):
+    """What a test compares: an arm, or from a sweep the point `at` and what to `take` over the rest of it.
+
+    take: best (the runs at the swept value with the best mean), best_lr (each seed's best learning rate),
+    stable_lr (each seed's largest learning rate that trains).
+    """
+
+    arm: str
+    at: dict[str, Any] = {}
+    take: Take | None = None
+
+
+class Test(Strict):
+    """One test out of the closed list, with its operands. A claim of several has to pass them all.
+
+    value: for equal, a known number in the place of `b`. x, y: for correlated, two metrics of each of `arms`.
+
+    control: for untrainable, an arm that has to train in the same budget for the failure to mean anything.
+    """
+
+    test: TESTS
+    metric: str | None = None
+    arm: str | Operand | None = None
+    a: str | Operand | None = None
+    b: str | Operand | None = None
+    control: str | Operand | None = None
+    arms: list[str | Operand] = []
+    by: float | None = Field(None, ge=0)
+    margin: float | None = Field(None, ge=0)
+    ratio: float | None = Field(None, gt=1)
+    exponent: float | None = None
+    tolerance: float | None = Field(None, ge=0)
+    form: Literal["power", "exponential"] = "power"
+    direction: Literal["rising", "falling"] | None = None
+    sign: Literal["positive", "negative"] | None = None
+    at_least: float | None = None
+    rtol: float | None = Field(None, ge=0)
+    value: float | None = None
+    quantity: str | None = None
+    along: str | None = None
+    x: str | None = None
+    y: str | None = None
+    reported: dict[str, str] | None = None
+    paired: bool = False
+
+    @model_validator(mode="after")
+    def _operands(self) -> "Test":
+        needs = {
+            "better": ("a", "b"),
+            "not_worse": ("a", "b", "margin"),
+            "within": ("a", "b", "margin"),
+            "trainable": ("arm", "margin"),
+            "untrainable": ("arm", "margin", "control"),
+            "constant": ("arm", "quantity", "ratio"),
+            "growth": ("arm", "exponent", "tolerance") if self.form == "power" else ("arm",),
+            "monotone": ("direction",),
+            "reproduces": ("arm", "reported", "tolerance"),
+            "correlated": ("x", "y", "sign", "arms"),
+            "equal": ("a", "rtol", "quantity"),
+            "figure": ("arms",),
+        }[self.test]
+        for key in needs:
+            if getattr(self, key) in (None, []):
+                raise ValueError(f"{self.test} needs {key!r}")
+        if self.test == "equal" and (self.b is None) == (self.value is None):
+            raise ValueError("equal needs exactly one of 'b' and 'value'")
+        return self
+
+    def operands(self) -> list[Operand]:
+        """All arms that the test reads."""
+        given = [self.arm, self.a, self.b, self.control, *self.arms]
+        return [Operand(arm=o) if isinstance(o, str) else o for o in given if o is not None]
+
+
+class Claim(Strict):
+    """One entry of the ledger. `from` is the lowest tier that can afford it; `reason` says why the margin is what it is."""
+
+    id: str
+    kind: Literal["claim", "question"]
+    measured: str
+    task: str
+    says: str
+    source: str
+    start: Tier = Field("quick", alias="from")
+    metric: str | None = None
+    tests: list[Test] = []
+    reason: str = ""
+
+
+class Paper(Strict):
+    """papers/<key>.yaml."""
+
+    key: str
+    title: str
+    venue: str
+    arxiv: str | None = None
+    reviews: str
+    arms: dict[str, Arm] = {}
+    tables: list[Table] = []
+    figures: list[Figure] = []
+    claims: list[Claim]
+
+    @model_validator(mode="after")
+    def _names(self) -> "Paper":
+        file = f"papers/{self.key}.yaml"
+        for claim in self.claims:
+            for test in claim.tests:
+                for operand in test.operands():
+                    known_arm(f"{file}: claims.{claim.id}", operand.arm, self.arms)
+        for table in self.tables:
+            check_table(f"{file}: tables.{table.id}", table, self.arms)
+        for figure in self.figures:
+            check_figure(f"{file}: figures.{figure.id}", figure, self.arms)
+        for name, arm in self.arms.items():
+            if arm.norms_from is not None:
+                known_arm(f"{file}: arms.{name}.norms_from", arm.norms_from, self.arms)
+        ids = [entry.id for entry in (*self.claims, *self.tables, *self.figures)]
+        for id_ in ids:
+            if ids.count(id_) > 1:
+                raise InputError(f"{file}: the id {id_!r} stands twice")
+        return self
+
+
+@cache
+def paper_keys(folder: Path = PAPERS) -> list[str]:
+    """The papers that exist."""
+    return sorted(p.stem for p in folder.glob("*.yaml"))
+
+
+@cache
+def read_paper(key: str, folder: Path = PAPERS) -> Paper:
+    """papers/<key>.yaml, checked; every name in it resolves."""
+    if key not in paper_keys(folder):
+        raise unknown("papers/", "paper", key, paper_keys(folder))
+    paper = read(Paper, folder / f"{key}.yaml")
+    if paper.key != key:
+        raise InputError(f"papers/{key}.yaml: key is {paper.key!r}; it must be the file's name, {key!r}")
+    return paper
+
+
+@cache
+def reported_numbers(folder: Path = PAPERS) -> dict[tuple[str, str, str, str, str], dict[str, str]]:
+    """papers/reported.csv by (paper, table, setting, method, metric)."""
+    with open(folder / "reported.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {(r["paper"], r["table"], r["setting"], r["method"], r["metric"]): r for r in rows}
+
+
+def reported_number(paper: str, where: dict[str, str], place: str) -> dict[str, str] | None:
+    """The published number at the coordinates `where`, None where they are incomplete; a wrong coordinate is an InputError."""
+    parts = ("table", "setting", "method", "metric")
+    if not all(where.get(p) for p in parts):
+        return None
+    source = where.get("paper", paper)
+    key = (source, *(where[p] for p in parts))
+    numbers = reported_numbers()
+    if key not in numbers:
+        raise unknown(
+            f"{place}: reported", "number of papers/reported.csv", " / ".join(key), [" / ".join(k) for k in numbers if k[0] == source]
+        )
+    return numbers[key]
+
+
+def claim_place(paper: Paper, claim: Claim) -> str:
+    """Where a claim stands, for messages."""
+    return f"papers/{paper.key}.yaml: claims.{claim.id}"

@@ -1,0 +1,185 @@
+"""Tiers: what fidelity is affordable. A tier maps a paper's arm to a run; the rules are the same at every tier.
+
+Later wins. Of a recipe: the task's, the arm's own settings, the tier's for this recipe (a budget, and a rate
+for it), the tier's for this arm, a sweep's. Of a model or method: the task's, the tier's for it, the arm's
+own arguments, the tier's for this arm, a sweep's. A tier that replaces a recipe's field has to name the arms that exist to vary it.
+"""
+
+import itertools
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from normbench.config.cost_model import Machine
+from normbench.config.method_files import check_params, read_method
+from normbench.config.papers import TIERS, Arm, Tier
+from normbench.config.spec import ArmSpec
+from normbench.config.tasks import Task, read_task, recipe_schema
+from normbench.core.errors import InputError, unknown
+from normbench.core.schema import ROOT, Strict, read, validated
+
+FOLDER = ROOT / "workflows" / "tiers"
+GUEST = "@"  # between an arm's name and the method that takes the place of its own
+
+
+class TaskTier(Strict):
+    """What a tier affords of one task: a dataset for a dataset, arguments for a model, fields for a recipe, params for a method.
+
+    seeds: where other ones than the tier's are affordable.
+    """
+
+    seeds: list[int] = []
+    datasets: dict[str, str] = {}
+    models: dict[str, dict[str, Any]] = {}
+    recipes: dict[str, dict[str, Any]] = {}
+    params: dict[str, dict[str, Any]] = {}
+
+
+class Override(Strict):
+    """What a tier says of single arms, by name or pattern: it wins over everything else."""
+
+    dataset: str | None = None
+    set: dict[str, Any] = {}
+    params: dict[str, Any] = {}
+    model: dict[str, Any] = {}
+    over: dict[str, list[Any]] = {}
+
+
+class TierFile(Strict):
+    """workflows/tiers/<tier>.yaml.
+
+    job_seconds: runs are put together into one process until they are expected to take this long.
+    checkpoint_seconds: how often a run can be resumed from.
+    gpus: the most that one run may take, 0 where it trains on a CPU core. machine: how fast one is, for the expected time.
+    """
+
+    tier: Tier
+    says: str
+    seeds: list[int] = Field(min_length=1)
+    job_seconds: float = Field(ge=0)
+    checkpoint_seconds: float = Field(gt=0)
+    gpus: int = Field(0, ge=0)
+    machine: Machine
+    tasks: dict[str, TaskTier] = {}
+    arms: dict[str, dict[str, Override]] = {}
+
+    def seeds_of(self, task: str) -> list[int]:
+        """The seeds that every arm of a task runs with."""
+        return self.tasks.get(task, TaskTier()).seeds or self.seeds
+
+
+@cache
+def read_tier(name: str, folder: Path = FOLDER) -> TierFile:
+    """workflows/tiers/<name>.yaml, checked."""
+    if not (folder / f"{name}.yaml").is_file():
+        raise unknown("config: tier", "tier", name, [tier for tier in TIERS if (folder / f"{tier}.yaml").is_file()])
+    tier = read(TierFile, folder / f"{name}.yaml")
+    for place, seeds in (("seeds", tier.seeds), *((f"tasks.{task}.seeds", at.seeds) for task, at in tier.tasks.items())):
+        if len(set(seeds)) != len(seeds):
+            raise InputError(f"workflows/tiers/{name}.yaml: {place}: {seeds} names one seed twice")
+    return tier
+
+
+def check_overrides(tier: TierFile, paper: str, arms: dict[str, Arm]) -> None:
+    """A pattern in the tier's file that matches no arm of the paper is a mistake."""
+    for pattern in tier.arms.get(paper, {}):
+        if not any(fnmatchcase(name, pattern) for name in arms):
+            raise unknown(f"workflows/tiers/{tier.tier}.yaml: arms.{paper}", "arm", pattern, arms)
+
+
+def points(paper: str, name: str, arm: Arm, tier: TierFile) -> list[tuple[dict[str, Any], ArmSpec]]:
+    """The runs of an arm at a tier: [(swept values, spec), ...], one entry with {} where nothing is swept.
+
+    A guest (arm@method) gets what the tier says of the arm whose place it takes, but for what is about that arm's method.
+    """
+    host, _, guest = name.partition(GUEST)
+    override = _override(tier, paper, host)
+    if guest:
+        override = override.model_copy(update={"params": {}})
+    over = {**arm.over, **override.over}
+    swept = {key: values for key, values in over.items() if values and not (guest and key.startswith("params."))}
+    result = []
+    for values in itertools.product(*swept.values()):
+        point = dict(zip(swept, values, strict=True))
+        result.append((point, _spec(paper, name, arm, tier, override, point)))
+    return result
+
+
+def _override(tier: TierFile, paper: str, name: str) -> Override:
+    merged: dict[str, dict] = {"set": {}, "params": {}, "model": {}, "over": {}}
+    dataset = None
+    for pattern, override in tier.arms.get(paper, {}).items():
+        if fnmatchcase(name, pattern):
+            dataset = override.dataset or dataset
+            for part, values in merged.items():
+                values.update(getattr(override, part))
+    return Override(dataset=dataset, **merged)
+
+
+def _spec(paper: str, name: str, arm: Arm, tier: TierFile, override: Override, point: dict[str, Any]) -> ArmSpec:
+    place = f"papers/{paper}.yaml: arms.{name}"
+    task, at = read_task(arm.task), tier.tasks.get(arm.task, TaskTier())
+    swept: dict[str, dict[str, Any]] = {"set": {}, "params": {}, "model": {}}
+    for key, value in point.items():
+        part, _, field = key.rpartition(".")
+        if part not in ("", "params", "model"):
+            raise unknown(f"{place}: over", "part of an arm", part, ["params", "model"])
+        swept[part or "set"][field] = value
+    return ArmSpec(
+        task=arm.task,
+        dataset=_named(place, "dataset", override.dataset or at.datasets.get(arm.dataset, arm.dataset), task.datasets),
+        model=_model(place, arm, task, at, override, swept["model"]),
+        method=arm.method,
+        params=_params(place, arm, at, override, swept["params"]),
+        recipe=_recipe(place, arm, task, at, override, swept["set"]),
+    )
+
+
+def _model(place: str, arm: Arm, task: Task, at: TaskTier, override: Override, swept: dict) -> dict[str, Any]:
+    given = {"use": arm.model} if isinstance(arm.model, str) else dict(arm.model)
+    use = given.pop("use", None)
+    if use is None:
+        return {**given, **override.model, **swept}
+    base, small = task.models[_named(f"{place}: model", "model", use, task.models)], at.models.get(use, {})
+    base = small if "family" in small else {**base, **small}
+    return {**base, **given, **override.model, **swept}
+
+
+def _params(place: str, arm: Arm, at: TaskTier, override: Override, swept: dict) -> dict[str, Any]:
+    file = _method_file(arm.method)
+    return check_params(file, {**at.params.get(arm.method, {}), **arm.params, **override.params, **swept}, place)
+
+
+def _recipe(place: str, arm: Arm, task: Task, at: TaskTier, override: Override, swept: dict) -> dict[str, Any]:
+    base = task.recipes[_named(f"{place}: recipe", "recipe", arm.recipe, task.recipes)]
+    fields: dict[str, Any] = {}
+    for layer in (base, arm.set, at.recipes.get(arm.recipe, {}), override.set, swept):
+        if {"epochs", "steps"} & set(layer):  # a budget replaces a budget, in whichever unit
+            fields.pop("epochs", None)
+            fields.pop("steps", None)
+        fields.update(layer)
+    return validated(recipe_schema(arm.task), fields, f"{place}: recipe").model_dump(mode="json")
+
+
+# One planning reads each method's file once, however many arms name it.
+_method_file = cache(read_method)
+
+
+def _named(place: str, what: str, name: str, known: dict) -> str:
+    if name not in known:
+        raise unknown(place, what, name, known)
+    return name
+
+
+def as_guest(arm: Arm, method: str) -> Arm:
+    """The same arm with another method at its defaults."""
+    return arm.model_copy(update={"method": method, "params": {}, "norms_from": None, "note": ""})
+
+
+def with_norms_from(spec: ArmSpec, source: ArmSpec) -> ArmSpec:
+    """`spec` using the weight norms that `source` recorded."""
+    return replace(spec, source=source.id)

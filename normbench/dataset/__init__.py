@@ -1,0 +1,1 @@
+"""The published dataset: publishing, describing, checking and comparing it, and checking contributions."""

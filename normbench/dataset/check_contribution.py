@@ -1,0 +1,123 @@
+"""May these runs stand beside ours?  python -m normbench.dataset.check_contribution --folder contributed/laptop --results results
+
+For a pull request that brings somebody's runs: a folder named like a tier with runs.parquet and curves.parquet, and probes.parquet
+where there are any, as `snakemake all` leaves them in build/<tier>/. They must be of this repository's arms, methods, data and
+versions, with every seed of an arm; and no curve may be that of another seed, here or in what is published.
+"""
+
+import argparse
+import json
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from normbench.config.method_files import method_names, read_method
+from normbench.config.papers import TIERS
+from normbench.core.errors import InputError, unknown
+from normbench.dataset.columns import CURVES, PROBES, RUNS
+from normbench.dataset.parquet import PARQUET, empty_table, read_table, read_tables
+from normbench.dataset.run_faults import seed_problems, seeds_of, spec_problems
+from normbench.dataset.sentences import short, some
+from normbench.dataset.value_faults import copies, table_problems
+from normbench.planning.line import plan_text
+from normbench.planning.plan import make_plan
+
+UNCLEAN = "the code that made it is in no commit; commit it and run again"
+Tables = dict[str, pl.DataFrame]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--results", type=Path, required=True)
+    args = parser.parse_args()
+    try:
+        found = problems(args.folder, args.results)
+    except InputError as error:
+        found = [str(error)]
+    for sentence in found:
+        print(f"error: {sentence}", file=sys.stderr)
+    if not found:
+        runs = read_table(args.folder, RUNS).unique("run")
+        print(f"{args.folder}: {len(runs)} runs of {runs['arm'].n_unique()} arms, complete, of this version, and nobody's copies")
+    return int(bool(found))
+
+
+def problems(folder: Path, results: Path) -> list[str]:
+    """All that keeps the runs in `folder` from standing beside those in `results`."""
+    if not folder.is_dir():
+        raise InputError(f"--config folder={folder}: there is no such folder; give the one that holds runs.parquet, named like its tier")
+    if folder.name not in TIERS:
+        raise unknown(f"--config folder={folder}", "tier", folder.name, TIERS)
+    tables = {file.name: read_table(folder, file) for file in PARQUET if file is not PROBES or (folder / file.path).exists()}
+    tables = {PROBES.name: empty_table(PROBES), **tables}
+    plan, runs, published = current_plan(folder.name), tables["runs"], published_tables(results / folder.name)
+    return [
+        *table_problems(folder, tables),
+        *spec_problems(folder, runs, plan, f"this repository's {folder.name} tier"),
+        *seed_problems(folder, runs, seeds_of(plan)),
+        *_hashes(folder, runs, published),
+        *_curves(folder, tables, published),
+    ]
+
+
+def current_plan(tier: str) -> dict[str, Any]:
+    """The tier as this repository has it, in the shape of plan.json."""
+    plan = make_plan(tier)
+    return json.loads(plan_text(plan, list(plan.arms), []))
+
+
+def published_tables(root: Path) -> Tables:
+    """What is published of the tier; empty tables where nothing is that can be read."""
+    try:
+        return read_tables(root)
+    except InputError:
+        return {file.name: empty_table(file) for file in PARQUET}
+
+
+def _hashes(folder: Path, runs: pl.DataFrame, published: Tables) -> list[str]:
+    """Methods, data and versions are those that are here."""
+    place, each, theirs = folder / RUNS.path, runs.unique("run", keep="first", maintain_order=True), published["runs"]
+    found = []
+    for (method,), part in each.group_by("method", maintain_order=True):
+        here = read_method(method).sha256 if method in method_names() else "no such file"
+        found += some(
+            part.filter(pl.col("method_sha256") != here),
+            lambda r, here=here: (
+                f"{place}: {r['run']}: methods/{r['method']}.py was {short(r['method_sha256'])} there, and is {short(here)} here"
+            ),
+        )
+    data = theirs.select("task", "dataset", pl.col("data_sha256").alias("here")).unique(["task", "dataset"])
+    other = each.join(data, on=["task", "dataset"]).filter(pl.col("data_sha256") != pl.col("here"))
+    found += some(
+        other,
+        lambda r: f"{place}: {r['run']}: the data {r['dataset']} were {short(r['data_sha256'])} there, and are {short(r['here'])} here",
+    )
+    torch = (theirs["torch"].first() if len(theirs) else version("torch")).split("+")[0]
+    other = each.filter(pl.col("torch").str.split("+").list.first() != torch)
+    found += some(other, lambda r: f"{place}: {r['run']}: was made by torch {r['torch']}, and runs here are by {torch}")
+    unclean = each.filter(pl.col("git_commit").fill_null("").str.ends_with("+") | (pl.col("git_commit").fill_null("") == ""))
+    found += some(unclean, lambda r: f"{place}: {r['run']}: its commit is {r['git_commit'] or 'not recorded'}: {UNCLEAN}")
+    return found
+
+
+def _curves(folder: Path, tables: Tables, published: Tables) -> list[str]:
+    """Every training shows its loss, and none is one that stands somewhere already."""
+    runs, curves = tables["runs"], tables["curves"]
+    trained = runs.filter((pl.col("metric") == "train_loss") & (pl.col("status") == "finished"))
+    silent = trained.join(curves.filter(pl.col("metric") == "train_loss"), on="run", how="anti")
+    found = some(silent, lambda r: f"{folder / CURVES.path}: {r['run']}: was trained, and shows no train_loss")
+    known = runs.select("run").unique().join(published["runs"].select("run").unique(), on="run").sort("run")
+    found += some(known, lambda r: f"{folder / RUNS.path}: {r['run']}: is published already; a contribution adds runs")
+    mine = runs.select("run", "arm").unique()
+    others = published["runs"].select("run", "arm").unique().join(mine, on="arm", how="semi").join(mine, on="run", how="anti")
+    theirs = published["curves"].join(others, on="run", how="semi")
+    both = copies(folder / CURVES.path, pl.concat([curves, theirs]), pl.concat([mine, others]))
+    return found + [sentence for sentence in both if sentence not in copies(folder / CURVES.path, curves, mine)]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,125 @@
+"""Records into three tables:  python -m normbench.execution.collect --root build/quick
+
+runs.parquet has one row per run and metric, curves.parquet run, step, metric, value, and
+probes.parquet run, layer, k, depth, quantity, value; speed.csv has what of an arm never repeats exactly. Each record is read
+once its hash is the indexed one.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from normbench.config.spec import canonical
+from normbench.config.tasks import read_task
+from normbench.core.errors import InputError
+from normbench.core.files import whole_file
+from normbench.execution.records import Record, read_record, sha256
+from normbench.execution.throughput import speed_table
+from normbench.planning.line import Folders, read_content
+
+RUNS = [
+    "run",
+    "task",
+    "dataset",
+    "model",
+    "method",
+    "params",
+    "arm",
+    "seed",
+    "tier",
+    "status",
+    "metric",
+    "value",
+    "unit",
+    "n_parameters",
+    "seconds",
+    "peak_memory_bytes",
+    "method_sha256",
+    "data_sha256",
+    "git_commit",
+    "torch",
+    "device",
+    "engine",
+]
+CURVES = ["run", "step", "metric", "value"]
+PROBES = ["run", "layer", "k", "depth", "quantity", "value"]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--root", type=Path, required=True)
+    args = parser.parse_args()
+    try:
+        records = read_records(args.root)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    write_parquet(pd.DataFrame([row for r in records for row in run_rows(r)], columns=RUNS), args.root / "runs.parquet")
+    curves = [(r.run, step, metric, value) for r in records for metric, points in sorted(r.curves.items()) for step, value in points]
+    write_parquet(pd.DataFrame(curves, columns=CURVES), args.root / "curves.parquet")
+    probes = pd.DataFrame([{"run": r.run, **row} for r in records for row in r.probes], columns=PROBES)
+    write_parquet(probes.astype({"k": "Int64", "depth": "Int64"}), args.root / "probes.parquet")
+    with whole_file(args.root / "speed.csv", "w") as file:
+        speed_table(records).to_csv(file, index=False)
+    return 0
+
+
+def read_records(root: Path) -> list[Record]:
+    """All complete records of the plan's arms, in the order of their runs."""
+    folders = Folders(root.parent, root.name)
+    records = []
+    for arm in read_content(root / "plan.json")["arms"]:
+        index = read_content(folders.index(arm))
+        for run, entry in sorted(index["records"].items()):
+            path = folders.record(run)
+            if sha256(path) != entry["sha256"]:
+                folders.index(arm).unlink()
+                aside = path.replace(path.with_suffix(".changed"))
+                raise InputError(
+                    f"{path}: was changed after it was written; it is {aside.name} now, and `snakemake all` makes the record anew"
+                )
+            records.append(read_record(path))
+    _check_seeds(records)
+    return records
+
+
+def _check_seeds(records: list[Record]) -> None:
+    """Two seeds of an arm with one and the same training are one run counted twice."""
+    seen: dict[str, Record] = {}
+    for record in records:
+        curve = record.curves.get("train_loss", [])
+        if len({value for _, value in curve}) > 1:  # one that stands still, as a network does that emits nothing, tells nothing
+            first = seen.setdefault(canonical([record.arm, curve]), record)
+            if first is not record:
+                raise InputError(
+                    f"records/{record.run}.json: its training loss is that of {first.run} at every step, to the last digit, "
+                    "and seeds differ: one is a copy; remove one of the two and run `snakemake all` again"
+                )
+
+
+def run_rows(record: Record) -> list[dict]:
+    """One row per metric; a run without any (diverged before it could be measured) has one with metric "status"."""
+    spec, metrics = record.spec, read_task(record.spec["task"]).metrics
+    shared = {
+        "run": record.run,
+        "task": spec["task"],
+        "dataset": spec["dataset"],
+        "model": canonical(spec["model"]),
+        "method": spec["method"],
+        "params": canonical(spec["params"]),
+        **record.model_dump(include={"arm", "seed", "tier", "status", "n_parameters", "seconds", "peak_memory_bytes", "method_sha256"}),
+        **record.model_dump(include={"data_sha256", "git_commit", "torch", "device", "engine"}),
+    }
+    rows = [{**shared, "metric": name, "value": value, "unit": metrics[name].unit} for name, value in sorted(record.metrics.items())]
+    return rows or [{**shared, "metric": "status", "value": float("nan"), "unit": ""}]
+
+
+def write_parquet(table: pd.DataFrame, path: Path) -> None:
+    with whole_file(path) as file:
+        table.to_parquet(file, index=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,35 @@
+"""Make an embedded dataset or check the user's.
+
+python -m normbench.execution.prepare --data build/data --dataset digits32 --ready build/ready/digits32.json
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from normbench.config.tasks import load_preparer, read_task, task_names
+from normbench.core.errors import InputError, unknown
+from normbench.core.files import write_json
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--dataset", required=True)
+    parser.add_argument("--ready", type=Path, required=True)
+    args = parser.parse_args()
+    try:
+        # Tasks that share a dataset make it alike: the first does.
+        tasks = {dataset: name for name in reversed(task_names()) for dataset in read_task(name).datasets}
+        if args.dataset not in tasks:
+            raise unknown("--dataset", "dataset", args.dataset, tasks)
+        data_sha256 = load_preparer(tasks[args.dataset])(args.dataset, args.data)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    write_json(args.ready, {"dataset": args.dataset, "data": str(args.data), "data_sha256": data_sha256})
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

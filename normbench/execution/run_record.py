@@ -1,0 +1,80 @@
+"""The record of a run: its results, and all that says where they come from."""
+
+import contextlib
+import os
+import platform
+import resource
+import subprocess
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+
+from normbench.config.method_files import read_method
+from normbench.core.schema import ROOT
+from normbench.execution.records import Record
+from normbench.execution.task_api import Result
+
+
+def make_record(
+    content: dict[str, Any], seed: int, result: Result, seconds: float, *, tier: str, device: torch.device, world_size: int
+) -> Record:
+    """content: the arm's file. seconds: of the whole run. world_size: the processes that trained it."""
+    trained, method = result.trained, content["spec"]["method"]
+    return Record(
+        run=f"{content['arm']}-s{seed}",
+        arm=content["arm"],
+        seed=seed,
+        tier=tier,
+        spec=content["spec"],
+        status=trained.status,
+        step=trained.step,
+        cause=trained.cause,
+        metrics=result.metrics,
+        curves=trained.curves,
+        probes=[row for row in result.probes if np.isfinite(row["value"])],
+        sites=result.sites,
+        n_parameters=result.n_parameters,
+        seconds=round(seconds, 3),
+        step_seconds=round(trained.step_seconds, 3),
+        samples_per_second=round(trained.samples / trained.step_seconds, 3) if trained.samples else None,
+        peak_memory_bytes=_peak_memory(device),
+        world_size=world_size,
+        device_batch_size=_device_batch_size(content["spec"]["recipe"], world_size),
+        gpu_hours=round(seconds * world_size / 3600, 6) if device.type == "cuda" else 0.0,
+        code=content["code"],
+        method_sha256=read_method(method).sha256,
+        data_sha256=result.data_sha256,
+        git_commit=_git_commit(),
+        torch=torch.__version__,
+        engine=result.engine or f"torch {torch.__version__}",
+        notes=result.notes,
+        device=torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        machine={"node": platform.node(), "cpu": platform.machine(), "cores": os.cpu_count(), "python": platform.python_version()},
+    )
+
+
+def _device_batch_size(recipe: dict[str, Any], world_size: int) -> int | None:
+    """Samples that went through the network at once; None where a recipe has no batches."""
+    share = recipe["batch_size"] // world_size if "batch_size" in recipe else None
+    return min(share, recipe.get("device_batch_size") or share) if share else None
+
+
+def _peak_memory(device: torch.device) -> int:
+    """Bytes: of the GPU for this run, of the process so far on a CPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+@cache
+def _git_commit() -> str:
+    """The commit that is checked out, with "+" where files differ from it; "" outside a repository."""
+    with contextlib.suppress(OSError, subprocess.CalledProcessError):
+        head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+        changed = subprocess.run(
+            ["git", "status", "--porcelain", "-uno"], cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout.strip()
+        return head + ("+" if changed else "")
+    return ""

@@ -1,0 +1,85 @@
+"""What claims cost, the cheapest first, and what a budget of GPU-hours pays for. Torch-free.
+
+An arm costs what its runs took where there are some; where there are none, what its multiply-adds take on the tier's machine,
+times what such an estimate was wrong by for the task's measured arms.
+"""
+
+from collections.abc import Collection
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from normbench.config.papers import Claim
+from normbench.core.errors import InputError
+
+Wanted = dict[tuple[str, str], set[str]]  # (paper, claim) -> arms
+
+
+def measured_seconds(root: Path) -> dict[str, float]:
+    """Arm -> mean seconds of a run, of what was collected before."""
+    if not (root / "runs.parquet").is_file():
+        return {}
+    import pandas as pd
+
+    runs = pd.read_parquet(root / "runs.parquet", columns=["run", "arm", "status", "seconds"]).drop_duplicates("run")
+    return runs[runs.status == "finished"].groupby("arm").seconds.mean().to_dict()
+
+
+def corrected(expected: dict[str, float], measured: dict[str, float], tasks: dict[str, str]) -> dict[str, float]:
+    """Arm -> seconds of a run, after what was measured. tasks: arm -> task."""
+    wrong_by: dict[str, list[float]] = {}
+    for arm in measured.keys() & expected.keys():
+        wrong_by.setdefault(tasks[arm], []).append(measured[arm] / max(expected[arm], 1e-9))
+    factors = {task: median(ratios) for task, ratios in wrong_by.items()}
+    return {arm: measured.get(arm, seconds * factors.get(tasks[arm], 1.0)) for arm, seconds in expected.items()}
+
+
+def arms_of_claim(claim: Claim, paper: str, points: dict[tuple[str, str], list[str]], sources: dict[str, str | None]) -> set[str]:
+    """The arms that a claim's tests read, and those whose weight norms they use. points: (paper, arm's name) -> arms of its sweep."""
+    named = [arm for test in claim.tests for operand in test.operands() for arm in points.get((paper, operand.arm), [])]
+    return {arm for name in named for arm in (name, sources[name]) if arm}
+
+
+def cheapest_first(wanted: Wanted, hours: dict[str, float]) -> list[tuple[tuple[str, str], float]]:
+    """[(claim, what it costs beyond those before it), ...]: each time the one that then costs least."""
+    left, paid, order = dict(wanted), set(), []
+    while left:
+        extra = {claim: sum(hours.get(arm, 0.0) for arm in arms - paid) for claim, arms in left.items()}
+        claim = min(extra, key=lambda c: (extra[c], c))
+        paid |= left.pop(claim)
+        order.append((claim, extra[claim]))
+    return order
+
+
+def affordable(wanted: Wanted, hours: dict[str, float], budget: float) -> set[str]:
+    """The arms that a budget pays for: whole claims, then single arms of tables and figures, each the cheapest first."""
+    paid, left = set(), budget
+    for claim, extra in cheapest_first(wanted, hours):
+        if extra > left:
+            break  # what follows costs at least as much
+        paid |= wanted[claim] & hours.keys()
+        left -= extra
+    for arm in sorted(hours.keys() - paid, key=lambda a: (hours[a], a)):
+        if hours[arm] > left:
+            break
+        paid.add(arm)
+        left -= hours[arm]
+    return paid
+
+
+def read_budget(value: Any, gpus: int, tier: str) -> float:
+    """--config budget_gpu_hours, checked."""
+    try:
+        hours = float(value)
+    except (TypeError, ValueError):
+        hours = 0.0
+    if not 0 < hours < float("inf"):
+        raise InputError(f"--config budget_gpu_hours: {value!r} is no number of hours above 0")
+    if not gpus:
+        raise InputError(f"--config budget_gpu_hours: tier {tier} trains on CPU cores and spends none; tiers gpu and paper do")
+    return hours
+
+
+def gpu_hours(seconds: dict[str, float], gpus: dict[str, int], runs: dict[str, int], arms: Collection[str]) -> dict[str, float]:
+    """Arm -> GPU-hours of all its runs (core-hours where it has no GPU)."""
+    return {arm: seconds[arm] * max(1, gpus[arm]) * runs[arm] / 3600 for arm in arms}

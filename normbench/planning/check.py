@@ -1,0 +1,49 @@
+"""Before anything trains: every arm's parameters, model and method, tried without memory.
+
+python -m normbench.planning.check --root build/quick --output build/quick/checked.json
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from normbench.config.spec import arm_from, canonical
+from normbench.config.tasks import load_adapter
+from normbench.core.errors import InputError
+from normbench.core.files import write_json
+from normbench.planning.line import read_content
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--root", type=Path, required=True)
+    parser.add_argument("--output", type=Path, required=True)
+    args = parser.parse_args()
+    try:
+        plan = read_content(args.root / "plan.json")
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    names = {point["id"]: f"{point['paper']}/{point['arm']}" for point in plan["points"]}
+    refused, mistakes, seen = {}, [], {}
+    for arm, entry in plan["arms"].items():
+        spec = arm_from(entry["spec"])
+        built_from = [spec.recipe.get(name) for name in ("drop_fc", "drop_conv", "inflate")]
+        key = canonical([spec.task, spec.dataset, spec.model, spec.method, spec.params, built_from])
+        try:
+            if key not in seen:
+                seen[key] = load_adapter(spec.task).check(spec)
+            if seen[key] is not None:
+                refused[arm] = seen[key]
+        except InputError as error:
+            mistakes.append(f"{names.get(arm, arm)}: {error}")
+    for mistake in mistakes:
+        print(f"error: {mistake}", file=sys.stderr)
+    if mistakes:
+        return 1
+    write_json(args.output, {"arms": len(plan["arms"]), "refused": refused})
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,1 +1,0 @@
-"""The published dataset: what its files hold, how a new version comes about, and what must be true of it."""

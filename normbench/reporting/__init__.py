@@ -1,0 +1,1 @@
+"""What people look at: the papers' tables, figures, the report, the closing summary."""
