@@ -6,18 +6,29 @@ from snakemake.exceptions import WorkflowError
 
 from normbench.core.errors import InputError
 from normbench.execution.golden_files import golden_datasets
-from normbench.planning.line import open_line, other_tiers
 from normbench.execution.progress import start_display
+from normbench.planning.pipeline import open_pipeline, other_tiers, prepare
 from normbench.reporting.summary import summary
 
 # --cores without an executor of a cluster's: the jobs run here, side by side. Inside a cluster's job this file is read again, which says nothing.
 held = workflow.resource_settings
 HERE = held.cores if held.nodes is None and workflow.is_main_process else None
 
+# Reading this file changes no file: a dry run, `snakemake plan` or a second `snakemake all` leave a running build alone.
 try:
-    line = open_line(config, main=workflow.is_main_process, processes=HERE)
+    pipeline = open_pipeline(config, main=workflow.is_main_process, processes=HERE)
 except InputError as error:
     raise WorkflowError(str(error))
+
+# What only looks at papers, methods or results, and makes nothing of a build.
+LOOKS = {"plan", "predict", "check_results", "compare", "check_contribution", "golden", "write_golden"}
+
+
+def asked() -> set[str]:
+    """The targets on the command line; known once this file has been read."""
+    return set(workflow.dag_settings.targets)
+
+
 
 include: "workflows/data.smk"
 include: "workflows/runs.smk"
@@ -34,24 +45,28 @@ localrules: data, check, runs, claims, tables, prediction, figures, mlflow, plot
 rule all:
     default_target: True
     input:
-        line.path("claims.csv"),
-        line.path("tables.done"),
-        line.path("figures.done"),
-        line.path("mlflow.done"),
-        line.path("report.html"),
+        pipeline.unfinished(),
+        pipeline.path("claims.csv"),
+        pipeline.path("tables.done"),
+        pipeline.path("figures.done"),
+        pipeline.tracked(),
+        pipeline.path("report.html"),
+        pipeline.collected(),
 
 
+# Under Snakemake's lock, before the first job.
 onstart:
-    start_display(line)
+    if workflow.is_main_process and not (asked() and asked() <= LOOKS):
+        prepare(pipeline)
+        start_display(pipeline)
 
 
 onsuccess:
-    asked = set(workflow.dag_settings.targets)
-    if (not asked or "all" in asked) and (line.folders.root / "claims.csv").is_file():
-        print(summary(line.folders.root))
+    if (not asked() or "all" in asked()) and (pipeline.folders.root / "claims.csv").is_file():
+        print(summary(pipeline.folders.root))
 
 
 onerror:
     # What only looks has said what is wrong; there is nothing to go on from.
-    if not set(workflow.dag_settings.targets) & {"check_results", "compare", "check_contribution", "golden"}:
+    if not asked() & LOOKS:
         print("normbench: something failed, see above; what is done is kept, and the same command goes on from there", file=sys.stderr)

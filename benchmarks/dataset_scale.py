@@ -22,8 +22,8 @@ import pyarrow.parquet as pq
 from normbench.config.spec import canonical
 from normbench.config.tasks import read_task
 from normbench.core.files import write_json
-from normbench.planning.line import plan_text
-from normbench.planning.plan import Plan, Selection, make_plan
+from normbench.planning.make import Selection, make_plan
+from normbench.planning.plan import Plan
 
 TIER = "laptop"
 SEED = 0
@@ -53,7 +53,7 @@ class Words:
 def make(root: Path, plan: Plan, runs: int, points: int) -> int:
     """root with plan.json and the three parquet files; returns how many runs they hold."""
     root.mkdir(parents=True)
-    (root / "plan.json").write_text(plan_text(plan, plan.selected, []), encoding="utf-8")
+    plan.only(set(plan.selected)).write(root)
     write_json(root / "figures" / "figures.json", [])
     seeds, rng = -(-runs // len(plan.arms)), np.random.default_rng(SEED)
     texts, numbers, curves, probes = {}, {}, {}, {}

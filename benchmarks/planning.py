@@ -22,7 +22,7 @@ from normbench.core.schema import ROOT
 RUNS = 10_000
 ROUNDS = 5
 PARTS = ("Snakefile", "normbench", "methods", "papers", "tasks", "workflows", "profiles")
-READ = "import normbench.planning.line; normbench.planning.line.open_line({'build': 'build-parse'})"
+READ = "import normbench.planning.pipeline; normbench.planning.pipeline.open_pipeline({'build': 'build-parse'})"
 
 
 def copy(folder: Path) -> None:

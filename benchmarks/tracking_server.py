@@ -24,7 +24,7 @@ from pathlib import Path
 
 from normbench.core.files import write_json
 from normbench.execution.records import read_record
-from normbench.planning.line import open_line, write_jobs
+from normbench.planning.pipeline import open_pipeline, prepare, write_jobs
 
 ARMS = 4  # of a job: eight runs
 SLOW = 60.0  # seconds
@@ -79,8 +79,9 @@ def main() -> None:
     imports = {}
     with tempfile.TemporaryDirectory() as name:
         build = Path(name)
-        line = open_line({"tier": "tiny", "papers": "norm_matters", "tasks": "imagenet", "build": str(build)})
+        line = open_pipeline({"tier": "tiny", "papers": "norm_matters", "tasks": "imagenet", "build": str(build)})
         arms = [arm for arm, spec in line.plan.arms.items() if spec.dataset == "digits32" and not spec.source][:ARMS]
+        prepare(line)
         write_jobs(line.folders, {"few": {arm: line.plan.seeds(arm) for arm in arms}})
         ready = ["--data", build / "data", "--dataset", "digits32", "--ready", build / "ready" / "digits32.json"]
         subprocess.run([sys.executable, "-m", "normbench.execution.prepare", *ready], check=True)
@@ -89,8 +90,7 @@ def main() -> None:
                 with server(STATES[state], asked) as address:
                     spent[state].append(trained(line.folders.root, "few", build / "data", address))
         while_training = len(asked)
-        plan = line.folders.root / "plan.json"
-        write_json(plan, {"tier": "tiny", "arms": {arm: {} for arm in arms}})
+        line.plan.only(set(arms)).write(line.folders.root)
         for state in ("down", "slow", "500"):
             with server(STATES[state], asked) as address:
                 began = time.perf_counter()

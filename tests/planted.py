@@ -5,9 +5,12 @@ from typing import Any
 import pandas as pd
 
 from normbench.analysis.results import Measured
-from normbench.config.papers import Claim, Paper, Test
+from normbench.config.papers import Claim, Paper, Test, read_paper
 from normbench.config.recipe import Recipe
+from normbench.config.spec import ArmSpec
+from normbench.config.tiers import read_tier
 from normbench.execution.collect import CURVES, PROBES, RUNS
+from normbench.planning.plan import Plan
 
 LOST = None  # a seed that diverged
 Values = list[float | None]
@@ -48,7 +51,7 @@ def measured(
     recipes: dict[str, dict] | None = None,
     statuses: dict[str, str] | None = None,
     metric: str = "test_top1",
-    **plan: Any,
+    guests: list[str] | None = None,
 ) -> Measured:
     """What the line would have collected.
 
@@ -63,7 +66,7 @@ def measured(
     for name, found in points.items():
         for point, arm, seeds in found:
             recipe = {**RECIPE, **(recipes or {}).get(name, {}), **{k: v for k, v in point.items() if k in RECIPE}}
-            spoken[arm] = {"spec": {"dataset": "digits", "recipe": recipe, "method": "batch_norm", "task": "imagenet"}}
+            spoken[arm] = ArmSpec("imagenet", "digits", {}, "batch_norm", {}, recipe)
             runs += [_run(arm, seed, value, metric, (statuses or {}).get(name)) for seed, value in enumerate(seeds)]
     rows = {"variance_end": probes or {}, "train_loss": curves or {}}
     probe_rows = [
@@ -75,10 +78,9 @@ def measured(
     curve_rows = [
         (f"{a}-s{s}", t, "train_loss", v) for a, steps in rows["train_loss"].items() for t, vs in steps.items() for s, v in enumerate(vs)
     ]
-    content = {"tier": "quick", "seeds": [0, 1, 2], "papers": ["skipinit"], "guests": [], "arms": spoken, **plan}
+    named = {("skipinit", name): [(point, arm) for point, arm, _ in found] for name, found in points.items()}
     return Measured(
-        content,
-        {("skipinit", name): [(point, arm) for point, arm, _ in found] for name, found in points.items()},
+        Plan(read_tier("quick"), {"skipinit": read_paper("skipinit")}, guests or [], spoken, points=named),
         pd.DataFrame(runs, columns=RUNS),
         pd.DataFrame(curve_rows, columns=CURVES),
         pd.DataFrame(probe_rows, columns=PROBES),

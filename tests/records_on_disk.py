@@ -7,11 +7,16 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from normbench.config.papers import read_paper
 from normbench.config.recipe import Recipe
+from normbench.config.spec import arm_from, run_id
+from normbench.config.tiers import read_tier
 from normbench.core.files import write_json
 from normbench.execution import collect
 from normbench.execution.records import Record, sha256, write_record
-from normbench.planning.line import Folders, arm_digest
+from normbench.planning.folders import Folders
+from normbench.planning.pipeline import arm_digest, is_done
+from normbench.planning.plan import Effort, Plan
 
 SPEC = {
     "task": "imagenet",
@@ -64,15 +69,9 @@ def write_line(root: Path, curves: list | None = None, arm: str = "arm", papers:
             a_record(seed, arm, **lost, **({"curves": {"train_loss": curves[seed]}} if curves else {})), folders.record(f"{arm}-s{seed}")
         )
     write_index(folders, arm)
-    plan = {
-        "tier": root.name,
-        "seeds": seeds,
-        "papers": papers or [],
-        "guests": [],
-        "points": [],
-        "arms": {arm: {"spec": SPEC, "expected_seconds": 1.0}},
-    }
-    write_json(root / "plan.json", plan)
+    chosen = {key: read_paper(key) for key in papers or []}
+    plan = Plan(read_tier(root.name), chosen, [], {arm: arm_from(SPEC)}, {arm: Effort(tuple(seeds), 1.0, 0)})
+    plan.write(root)
     if papers:
         run_main(collect.main, root)
     return root
@@ -84,9 +83,14 @@ def run_main(main: Callable[[], int], root: Path, *arguments: str) -> int:
         return main()
 
 
+def all_done(folders: Folders, arm: str) -> bool:
+    """Whether the arm of arms/<arm>.json has all its records."""
+    return is_done(folders, json.loads(folders.arm(arm).read_text(encoding="utf-8")))
+
+
 def write_index(folders: Folders, arm: str = "arm") -> None:
     """The sizes and hashes of an arm's records as they lie there."""
     content = json.loads(folders.arm(arm).read_text(encoding="utf-8"))
-    paths = {run: folders.record(run) for run in (f"{arm}-s{seed}" for seed in content["seeds"])}
+    paths = {run: folders.record(run) for run in (run_id(arm, seed) for seed in content["seeds"])}
     records = {run: {"bytes": path.stat().st_size, "sha256": sha256(path)} for run, path in paths.items()}
     write_json(folders.index(arm), {"arm": arm, "content": arm_digest(content), "records": records})

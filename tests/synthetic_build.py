@@ -13,8 +13,7 @@ from normbench.analysis import ledger
 from normbench.config.spec import ArmSpec, canonical
 from normbench.config.tasks import read_task
 from normbench.execution.collect import CURVES, PROBES, RUNS, write_parquet
-from normbench.planning.line import plan_text
-from normbench.planning.plan import Selection, make_plan
+from normbench.planning.make import Selection, make_plan
 
 STEPS = (1, 25, 50, 75, 100)
 PROBED = {
@@ -42,7 +41,7 @@ def make_build(root: Path, tier: str, papers: tuple[str, ...]) -> Path:
     """root/<tier> with plan.json, the three parquet files and claims.csv. Results depend on nothing but the specs."""
     plan, folder = make_plan(tier, Selection(papers=papers)), root / tier
     folder.mkdir(parents=True)
-    (folder / "plan.json").write_text(plan_text(plan, plan.selected, []), encoding="utf-8")
+    plan.only(set(plan.selected)).write(folder)
     runs, curves, probes = [], [], []
     for arm, spec in plan.arms.items():
         for seed in plan.seeds(arm):

@@ -7,7 +7,7 @@ from scipy.stats import kendalltau
 
 from normbench.analysis import agreement
 from normbench.analysis.agreement import agreements
-from normbench.planning.line import other_tiers
+from normbench.planning.pipeline import other_tiers
 
 ARMS = ["a", "b", "c", "d"]
 

@@ -180,10 +180,10 @@ def torch_free() -> list[str]:
 
 
 def test_planning_loads_no_torch():
-    assert {"normbench.planning.line", "normbench.core.errors"} <= set(snakefile_imports())
+    assert {"normbench.planning.pipeline", "normbench.core.errors"} <= set(snakefile_imports())
     loaded = loaded_by(
         ("normbench", *snakefile_imports(), *torch_free()),
-        "from normbench.planning.plan import make_plan; make_plan('tiny')",
+        "from normbench.planning.make import make_plan; make_plan('tiny')",
     )
     assert "normbench" in loaded and not loaded & {"torch", "torchvision", "mlflow"}
 

@@ -1,6 +1,5 @@
 """What claims cost, which come first, what a budget pays for, and what `snakemake plan` says of it."""
 
-import json
 import subprocess
 import sys
 
@@ -10,12 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from normbench.config.papers import paper_keys, read_paper
+from normbench.config.spec import ArmSpec
 from normbench.config.tasks import read_task
+from normbench.config.tiers import read_tier
 from normbench.core.errors import InputError
 from normbench.core.schema import ROOT
 from normbench.planning.budget import affordable, arms_of_claim, cheapest_first, corrected, gpu_hours, measured_seconds
-from normbench.planning.line import open_line
-from normbench.planning.plan import make_plan
+from normbench.planning.make import make_plan
+from normbench.planning.pipeline import open_pipeline
+from normbench.planning.plan import Plan
 from normbench.planning.plan_report import alone
 
 HOURS = {"a": 1.0, "b": 2.0, "c": 4.0, "d": 0.5}
@@ -77,10 +79,9 @@ def test_gpu_hours_count_every_gpu_and_every_run():
 
 def test_a_claim_needs_its_arms_and_those_whose_norms_they_use():
     plan, paper = make_plan("quick"), read_paper("norm_matters")
-    points = {place: [arm for _, arm in found] for place, found in plan.points.items()}
     sources = {arm: spec.source for arm, spec in plan.arms.items()}
     (claim,) = [c for c in paper.claims if c.id == "wd-is-lr"]
-    found = arms_of_claim(claim, "norm_matters", points, sources)
+    found = arms_of_claim(plan, "norm_matters", claim)
     assert any(sources[arm] for arm in found) and all(sources[arm] in {None, *found} for arm in found)
 
 
@@ -100,12 +101,12 @@ def test_every_arm_of_the_paper_tier_resolves():
 
 def test_a_budget_leaves_whole_claims_in_the_line(tmp_path):
     config = {"tier": "paper", "build": str(tmp_path), "papers": "norm_matters", "budget_gpu_hours": 1}
-    line = open_line(config)
+    line = open_pipeline(config)
     chosen = {arm for arms in line.jobs.values() for arm in arms}
     hours = sum(line.plan.seconds(arm) * line.plan.gpus(arm) / 3600 for arm in chosen)
     assert 0.3 < hours <= 1 and len(chosen) < len(line.plan.selected)
     assert all(line.plan.arms[arm].source in {None, *chosen} for arm in chosen)
-    assert set(json.loads((tmp_path / "paper" / "plan.json").read_text())["arms"]) == chosen
+    assert set(line.shown.arms) == chosen and not list(tmp_path.iterdir())  # planning writes nothing
 
 
 @pytest.mark.parametrize(
@@ -118,13 +119,13 @@ def test_a_budget_leaves_whole_claims_in_the_line(tmp_path):
 )
 def test_a_budget_that_is_none(tier, value, says, tmp_path):
     with pytest.raises(InputError) as error:
-        open_line({"tier": tier, "build": str(tmp_path), "budget_gpu_hours": value})
+        open_pipeline({"tier": tier, "build": str(tmp_path), "budget_gpu_hours": value})
     assert str(error.value) == says
 
 
 def test_the_plan_says_why_a_run_takes_one_gpu():
-    arms = {"a": {"spec": {"task": "coco", "dataset": "coco"}}, "b": {"spec": {"task": "imagenet", "dataset": "imagenet"}}}
-    assert alone({"arms": arms}) == [("coco coco", read_task("coco").resources["coco"].alone)]
+    arms = {name: ArmSpec(name, name, {}, "none", {}, {}) for name in ("coco", "imagenet")}
+    assert alone(Plan(read_tier("paper"), {}, [], arms)) == [("coco coco", read_task("coco").resources["coco"].alone)]
     assert "one process" in read_task("coco").resources["coco"].alone
 
 

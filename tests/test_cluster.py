@@ -15,7 +15,9 @@ from snakemake_executor_plugin_slurm_jobstep import get_cpu_setting, get_gpu_set
 from normbench.config.tasks import Resources, read_task, task_names
 from normbench.core.schema import ROOT
 from normbench.planning.cluster import Allocation, allocation, launcher
-from normbench.planning.plan import Plan, jobs, make_plan
+from normbench.planning.make import make_plan
+from normbench.planning.packing import jobs
+from normbench.planning.plan import Plan
 
 PROFILE = yaml.safe_load((ROOT / "profiles" / "slurm" / "config.yaml").read_text())
 SIGNALS = "--signals-to-handle=SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"

@@ -17,7 +17,7 @@ from normbench.claims.outcomes import Outcome, Series
 from normbench.config import papers
 from normbench.config.papers import Operand, read_paper
 from normbench.config.tasks import Metric
-from normbench.planning.line import read_content
+from normbench.planning.pipeline import read_content
 from normbench.reporting import figures
 from normbench.reporting.plots import ledger_figure, marks, series_figure, style, sweep_figure, table_figure, training_figure
 from normbench.reporting.summary import read_claims

@@ -4,14 +4,14 @@ import json
 
 import pytest
 import torch
-from records_on_disk import CODE, SPEC, a_record
+from records_on_disk import CODE, SPEC, a_record, all_done
 
 from normbench.core.files import write_json
 from normbench.execution import job
 from normbench.execution.job import Place, train_arm
 from normbench.execution.progress import Reporter
 from normbench.execution.records import write_record
-from normbench.planning.line import Folders, is_done
+from normbench.planning.folders import Folders
 from normbench.training.distributed import Processes
 
 
@@ -42,9 +42,9 @@ def trained(tmp_path, monkeypatch):
 def test_an_arm_has_its_index_when_the_last_of_its_seeds_is_there(trained, first, second):
     assert trained(*first) == list(first)
     assert not trained.folders.index("arm").exists(), "an arm without all of its seeds would be collected as whole"
-    assert not is_done(trained.folders, "arm")
+    assert not all_done(trained.folders, "arm")
     assert trained(*second) == list(second)
-    assert is_done(trained.folders, "arm")
+    assert all_done(trained.folders, "arm")
     assert sorted(json.loads(trained.folders.index("arm").read_text())["records"]) == ["arm-s0", "arm-s1", "arm-s2"]
 
 
@@ -56,6 +56,6 @@ def test_a_seed_that_another_job_has_trained_is_not_trained_again(trained):
 def test_a_record_that_was_lost_is_trained_again_and_the_index_written_for_it(trained):
     trained(0, 1, 2)
     trained.folders.record("arm-s1").unlink()
-    assert not is_done(trained.folders, "arm")
+    assert not all_done(trained.folders, "arm")
     assert trained(0, 1) == [1]
-    assert is_done(trained.folders, "arm")
+    assert all_done(trained.folders, "arm")

@@ -187,7 +187,7 @@ def test_published_coordinates_resolve(key):
     paper = read_paper(key)
     for table, column, where, place in cells(paper):
         assert set(where) <= {"paper", "table", "setting", "method", "metric"}, place
-        number = reported_number(key, where, place)
+        number = reported_number(read_paper(key), where, place)
         if number is not None:
             assert ("error" in number["metric"]) == ("error" in (column.metric or table.metric)), place
 

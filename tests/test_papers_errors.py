@@ -58,13 +58,13 @@ def test_an_unknown_paper_is_named_with_the_nearest(tmp_path):
 def test_a_wrong_published_coordinate_is_named_with_the_nearest():
     where = {"table": "table 3", "setting": "imagenet resnet50 batch256", "method": "batchnorm", "metric": "val_top1"}
     with pytest.raises(InputError, match=r"here: reported: .* is no number of papers/reported\.csv; did you mean 'skipinit / table 3 / "):
-        reported_number("skipinit", where, "here")
+        reported_number(read_paper("skipinit"), where, "here")
 
 
 def test_published_numbers_are_read_with_their_kind_and_source():
     where = {"table": "table 1-2", "setting": "cifar10 wide_resnet depth100", "method": "divide_sqrt2", "metric": "test_top1"}
-    number = reported_number("skipinit", where, "here")
+    number = reported_number(read_paper("skipinit"), where, "here")
     assert (number["value"], number["std"], number["kind"]) == ("88.9", "0.4", "verbatim")
     assert "2002.10444v1" in number["source"]
-    assert reported_number("skipinit", {k: v for k, v in where.items() if k != "method"}, "here") is None
-    assert reported_number("skipinit", {**where, "paper": "nobody"} | {"paper": "skipinit"}, "here") == number
+    assert reported_number(read_paper("skipinit"), {k: v for k, v in where.items() if k != "method"}, "here") is None
+    assert reported_number(read_paper("skipinit"), {**where, "paper": "nobody"} | {"paper": "skipinit"}, "here") == number

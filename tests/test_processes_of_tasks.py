@@ -13,8 +13,9 @@ from normbench.core.files import write_json
 from normbench.core.schema import ROOT
 from normbench.execution.records import Record, read_record
 from normbench.execution.throughput import speed_table
-from normbench.planning.line import Folders, write_jobs
-from normbench.planning.plan import make_plan
+from normbench.planning.folders import Folders
+from normbench.planning.make import make_plan
+from normbench.planning.pipeline import write_jobs
 
 # No method with batch statistics: those are of what a process sees at once.
 ARMS = {"kinetics": ("group_norm", {}), "wmt": ("layer_norm", {"update_freq": 2})}

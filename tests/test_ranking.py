@@ -1,5 +1,7 @@
 """Methods over tasks: only where both did the same, the order of means, and intervals that other seeds would fill."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from planted import LOST, measured
@@ -12,8 +14,7 @@ MODEL = {"family": "plain_cnn", "depth": 10}
 def of_methods(values: dict[str, list], recipes: dict[str, dict] | None = None):
     """What a tier has measured of these methods in one network."""
     found = measured(values, recipes=recipes)
-    for arm, entry in found.plan["arms"].items():
-        entry["spec"] |= {"method": arm, "model": MODEL, "params": {}, "source": None}
+    found.plan.arms = {arm: replace(spec, method=arm, model=MODEL) for arm, spec in found.plan.arms.items()}
     return found
 
 

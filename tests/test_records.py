@@ -6,14 +6,15 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from records_on_disk import CODE, SPEC, a_record, run_main, write_index, write_line
+from records_on_disk import CODE, SPEC, a_record, all_done, run_main, write_index, write_line
 
 from normbench.core.errors import InputError
 from normbench.execution.collect import main as collect
 from normbench.execution.collect import read_records
 from normbench.execution.records import Record, is_current, read_record, write_record
 from normbench.execution.throughput import speed_table
-from normbench.planning.line import Folders, is_done
+from normbench.planning.folders import Folders
+from normbench.planning.plan import Plan
 
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 TEXT = st.text(max_size=8)
@@ -92,22 +93,22 @@ def test_three_tables_hold_all_that_the_records_hold(tmp_path):
 def test_a_changed_record_is_refused_and_made_anew(tmp_path, capsys):
     root = write_line(tmp_path / "tiny")
     folders, path = Folders(tmp_path, "tiny"), root / "records" / "arm-s1.json"
-    assert is_done(folders, "arm")
+    assert all_done(folders, "arm")
     path.write_text(path.read_text().replace("81.0", "99.0"))  # of the same size, and a record in every other respect
-    assert is_done(folders, "arm")
+    assert all_done(folders, "arm")
     assert run_main(collect, root) == 1
     says = f"error: {path}: was changed after it was written; it is arm-s1.changed now, and `snakemake all` makes the record anew\n"
     assert capsys.readouterr().err == says
     assert not (root / "runs.parquet").exists()
     # neither the line nor the job takes it for done any more
-    assert not is_done(folders, "arm") and not path.exists() and not folders.index("arm").exists()
+    assert not all_done(folders, "arm") and not path.exists() and not folders.index("arm").exists()
 
 
 @pytest.mark.parametrize("damage", [lambda p: p.unlink(), lambda p: p.write_bytes(p.read_bytes()[:-20])])
 def test_an_arm_with_a_missing_or_short_record_is_not_done(tmp_path, damage):
     root = write_line(tmp_path / "tiny")
     damage(root / "records" / "arm-s0.json")
-    assert not is_done(Folders(tmp_path, "tiny"), "arm")
+    assert not all_done(Folders(tmp_path, "tiny"), "arm")
 
 
 @pytest.mark.parametrize("change", [("code", {**CODE, "task": "other"}), ("seeds", [0, 1, 2, 3]), ("spec", {**SPEC, "method": "none"})])
@@ -115,14 +116,14 @@ def test_an_arm_planned_otherwise_is_not_done(tmp_path, change):
     write_line(tmp_path / "tiny")
     path = Folders(tmp_path, "tiny").arm("arm")
     path.write_text(json.dumps({**json.loads(path.read_text()), change[0]: change[1]}))
-    assert not is_done(Folders(tmp_path, "tiny"), "arm")
+    assert not all_done(Folders(tmp_path, "tiny"), "arm")
 
 
 def test_a_seed_that_is_a_copy_of_another_is_caught(tmp_path):
     same = [(1, 2.0), (2, 1.0)]
     root = write_line(tmp_path / "tiny", curves=[same, [(1, 2.1), (2, 1.1)], same])
     with pytest.raises(InputError) as error:
-        read_records(root)
+        read_records(root, Plan.read(root))
     assert str(error.value) == (
         "records/arm-s2.json: its training loss is that of arm-s0 at every step, to the last digit, and seeds differ: "
         "one is a copy; remove one of the two and run `snakemake all` again"
@@ -131,7 +132,8 @@ def test_a_seed_that_is_a_copy_of_another_is_caught(tmp_path):
 
 def test_seeds_whose_loss_stands_still_are_no_copies(tmp_path):
     still = [(1, 1.0986123), (2, 1.0986123)]
-    assert len(read_records(write_line(tmp_path / "tiny", curves=[still] * 3))) == 3
+    root = write_line(tmp_path / "tiny", curves=[still] * 3)
+    assert len(read_records(root, Plan.read(root))) == 3
 
 
 def test_the_records_type_has_no_place_for_what_it_does_not_know():

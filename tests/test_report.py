@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import asdict
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -162,7 +163,7 @@ def test_every_run_of_a_claims_arms_is_on_the_page_with_its_curve(root, text, pa
     for arm in data["arms"]:
         rows = measured.status(arm["id"])
         assert [(seed, status) for seed, status, _ in arm["runs"]] == list(zip(rows.seed, rows.status, strict=True))
-        assert arm["spec"] == measured.plan["arms"][arm["id"]]["spec"]
+        assert arm["spec"] == asdict(measured.plan.arms[arm["id"]])
         for one in arm["curves"]:
             assert len(one["y"]) == len(rows)
             for run, levels in zip(rows.run, one["y"], strict=True):
@@ -228,7 +229,7 @@ def test_tables_hold_published_and_measured_in_cells_of_their_own(root, text):
 
 
 def test_every_figure_is_on_the_page(root, text, page):
-    from normbench.planning.line import read_content
+    from normbench.planning.pipeline import read_content
 
     entries = read_content(root / "figures" / "figures.json")
     places = [a for a in page.all("div") if "data-drawing" in a]

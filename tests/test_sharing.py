@@ -8,11 +8,12 @@ import time
 from pathlib import Path
 
 import pytest
-from records_on_disk import CODE, SPEC
+from records_on_disk import CODE, SPEC, all_done
 
 from normbench.core.files import write_json
 from normbench.execution.work_stealing import LOOK_EVERY
-from normbench.planning.line import Folders, is_done, write_jobs
+from normbench.planning.folders import Folders
+from normbench.planning.pipeline import write_jobs
 
 SCRIPT = Path(__file__).with_name("shared_job.py")
 
@@ -73,7 +74,7 @@ def test_who_has_no_run_left_takes_the_last_of_the_others_and_each_is_trained_on
     assert (long.wait(60), short.wait(60)) == (0, 0), (long.communicate(), short.communicate())
     assert [arm for what, arm, pid in jobs.said() if (what, pid) == ("began", short.pid)] == ["alone", *(arms[:0:-1] if share else [])]
     assert sorted(arm for what, arm, _ in jobs.said() if what == "began") == ["alone", *arms]
-    assert all(is_done(jobs.folders, arm) for arm in ["alone", *arms]) and jobs.done("long") and jobs.done("short")
+    assert all(all_done(jobs.folders, arm) for arm in ["alone", *arms]) and jobs.done("long") and jobs.done("short")
     assert not any((jobs.folders.root / "locks").glob("*"))
 
 
@@ -89,7 +90,7 @@ def test_a_run_that_needs_anothers_norms_waits_for_it(tmp_path):
     jobs.let_go("source")
     assert long.wait(60) == 0
     assert [(what, arm) for what, arm, _ in jobs.said("source", "corrected")][1:3] == [("ended", "source"), ("began", "corrected")]
-    assert is_done(jobs.folders, "corrected")
+    assert all_done(jobs.folders, "corrected")
 
 
 def test_what_a_killed_process_had_taken_is_trained_by_the_job_that_it_is_of(tmp_path):
@@ -108,7 +109,7 @@ def test_what_a_killed_process_had_taken_is_trained_by_the_job_that_it_is_of(tmp
     jobs.let_go("last")
     assert (long.wait(60), idle.wait(60)) == (0, -signal.SIGKILL)
     assert jobs.said("last")[-1] == ("ended", "last", long.pid)
-    assert is_done(jobs.folders, "last") and jobs.done("long") and not jobs.done("idle")
+    assert all_done(jobs.folders, "last") and jobs.done("long") and not jobs.done("idle")
 
 
 def test_a_mistake_is_told_by_the_job_that_it_is_of_and_ends_what_needs_its_norms(tmp_path):
@@ -122,4 +123,4 @@ def test_a_mistake_is_told_by_the_job_that_it_is_of_and_ends_what_needs_its_norm
     jobs.let_go("first")
     assert long.wait(60) == 1
     assert long.stderr.read().splitlines() == ["error: bad: is a mistake", "error: needs: needs the weight norms of bad, which failed"]
-    assert is_done(jobs.folders, "first") and not is_done(jobs.folders, "needs") and not jobs.done("long")
+    assert all_done(jobs.folders, "first") and not all_done(jobs.folders, "needs") and not jobs.done("long")

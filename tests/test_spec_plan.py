@@ -15,7 +15,8 @@ from normbench.config.tasks import recipe_schema
 from normbench.config.tiers import points, read_tier, with_norms_from
 from normbench.core.errors import InputError
 from normbench.core.schema import ROOT
-from normbench.planning.plan import SHORT_JOB, Selection, jobs, make_plan
+from normbench.planning.make import Selection, make_plan
+from normbench.planning.packing import SHORT_JOB, jobs
 
 GUEST = '''"""Nothing but a factor: y = x / 2."""
 
@@ -180,7 +181,7 @@ def test_a_selected_arm_brings_the_one_whose_norms_it_uses(monkeypatch):
     paper = read_paper("norm_matters")
     arms = {name: paper.arms[name].model_copy(update={"method": "group_norm"}) for name in ("wd_corrected", "norm_schedule")}
     changed = paper.model_copy(update={"arms": {**paper.arms, **arms}})
-    monkeypatch.setattr("normbench.planning.plan.read_paper", lambda key: changed if key == "norm_matters" else read_paper(key))
+    monkeypatch.setattr("normbench.planning.make.read_paper", lambda key: changed if key == "norm_matters" else read_paper(key))
     plan = make_plan("quick", Selection(papers=("norm_matters",), methods=("group_norm",)))
     (_, source), *_ = plan.points["norm_matters", "wd_on"]
     assert plan.selected.count(source) == 1 and plan.arms[source].method == "batch_norm"
@@ -203,7 +204,7 @@ def test_an_unknown_name_is_said_with_the_nearest(tier, selection, says):
 
 PLANNED = """
 import json
-from normbench.planning.plan import make_plan
+from normbench.planning.make import make_plan
 plan = make_plan("tiny")
 points = {
     f"{paper}/{arm}": [plan.arms[i].params for _, i in found]

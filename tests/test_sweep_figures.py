@@ -15,8 +15,8 @@ from normbench.claims.stats import pearson
 from normbench.config.exhibits import Figure
 from normbench.config.papers import PAPERS, read_paper
 from normbench.core.errors import InputError
-from normbench.planning.line import read_content
-from normbench.planning.plan import Selection, make_plan
+from normbench.planning.make import Selection, make_plan
+from normbench.planning.plan import Plan
 from normbench.reporting import figures
 from normbench.reporting.plots.lines import Line, arm_titles, logarithmic, read_line, theory
 from normbench.reporting.plots.multiples_figure import OWN, THEORY, multiples_figures
@@ -31,9 +31,9 @@ QUANTITIES = ("variance", "skip_over_branch", "cosine_similarity", "stable_rank"
 def root(tmp_path_factory) -> Path:
     """A quick tier with the probes that the figures show: of arm i the variance grows as k, the others fall; seed 1 of one diverged."""
     folder = make_build(tmp_path_factory.mktemp("build"), "quick", (KEY,))
-    plan = read_content(folder / "plan.json")
+    plan = Plan.read(folder)
     runs = pd.read_parquet(folder / "runs.parquet")
-    first = next(p["id"] for p in plan["points"] if p["arm"] == "signal_none")
+    first = plan.arms_at(KEY, "signal_none")[0]
     lost = runs.run == f"{first}-s1"
     runs.loc[lost, "status"] = "diverged"
     runs.to_parquet(folder / "runs.parquet")
@@ -82,7 +82,7 @@ def test_the_means_over_blocks_are_drawn_and_all_others_stand_behind(measured):
 
 def test_a_swept_setting_has_the_mean_of_each_point(measured):
     paper, one = read_paper(KEY), drawn("depths", measured)["depths-variance_ratio"]
-    points = measured.points[KEY, "depths_layer_norm"]
+    points = measured.plan.points[KEY, "depths_layer_norm"]
     means = {float(p["model.blocks"]): np.mean(measured.finished(arm, "variance_ratio")) for p, arm in points}
     (own,) = labeled(panel(one, "Layer norm"), OWN)
     assert dict(zip(own.get_xdata(), own.get_ydata(), strict=True)) == pytest.approx(means) and sorted(means) == [8, 16, 32]
@@ -120,12 +120,12 @@ def test_axes_are_logarithmic_from_one_decade_on_and_never_with_negative_means()
 
 
 def test_guests_are_planned_in_the_guests_place_and_drawn_last(monkeypatch, measured):
-    monkeypatch.setattr("normbench.planning.plan.method_names", lambda: ["topk_batch_norm"])
+    monkeypatch.setattr("normbench.planning.make.method_names", lambda: ["topk_batch_norm"])
     plan = make_plan("quick", Selection(papers=(KEY,), methods=("topk_batch_norm",)))
     assert [p for p, _ in plan.points[KEY, "widths_batch_norm@topk_batch_norm"]] == [{"model.width": w} for w in (8, 16, 32)]
     assert (KEY, "signal_batch_norm@topk_batch_norm") not in plan.points  # it has a panel of its own there
-    points = {**measured.points, (KEY, "widths_batch_norm@my_norm"): measured.points[KEY, "widths_rms_norm"]}
-    more = dataclasses.replace(measured, points=points, plan={**measured.plan, "guests": ["my_norm"]})
+    points = {**measured.plan.points, (KEY, "widths_batch_norm@my_norm"): measured.plan.points[KEY, "widths_rms_norm"]}
+    more = dataclasses.replace(measured, plan=dataclasses.replace(measured.plan, points=points, guests=["my_norm"]))
     one = drawn("widths", more)["widths-gradient_ratio"]
     assert [ax.get_title(loc="left") for ax in one.figure.axes if ax.get_visible()][-2:] == ["RescaleNet", "my norm"]
 

@@ -38,7 +38,7 @@ def test_a_framework_that_is_missing_leaves_the_other_tasks_their_runs(tmp_path)
     file = copy / "tasks" / "propagation" / "task.yaml"
     file.write_text(file.read_text() + "requires: {module: no_such_framework, install: pip install no-such-framework}\n")
     code = """import json
-from normbench.planning.plan import make_plan
+from normbench.planning.make import make_plan
 from normbench.config.tasks import absence
 print(json.dumps([sorted({arm.task for arm in make_plan("tiny").arms.values()}), absence("propagation")]))"""
     trained, absent = printed(code, copy)

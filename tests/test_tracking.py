@@ -10,7 +10,7 @@ from records_on_disk import a_record, run_main, write_index, write_line
 
 from normbench.execution import mlflow_import
 from normbench.execution.records import read_record, write_record
-from normbench.planning.line import Folders, forget_lost_store
+from normbench.planning.folders import Folders
 
 TABLES = ("experiments", "runs", "params", "metrics", "latest_metrics", "tags")
 
@@ -135,38 +135,25 @@ def test_a_record_that_is_missing_is_one_sentence(build, capsys):
     assert capsys.readouterr().err == f"error: {build}/tiny/records/arm-s1.json: there is no such record; `snakemake all` makes it\n"
 
 
-def marks(build: Path, **imported: str) -> Folders:
-    for tier, where in imported.items():
-        (build / tier).mkdir(parents=True, exist_ok=True)
-        (build / tier / "mlflow.done").write_text(f"{where}\n")
-    return Folders(build, "tiny")
+def test_the_mark_of_an_import_is_of_its_store_alone(build):
+    folders = Folders(build, "tiny")
+    mark, elsewhere = folders.tracked(uri(build)), folders.tracked("http://127.0.0.1:5000")
+    assert run_main(mlflow_import.main, build / "tiny", "--tracking-uri", uri(build), "--done", str(mark)) == 0
+    assert mark.is_file() and folders.tracked(uri(build)) == mark != elsewhere and not elsewhere.exists()
 
 
-def left(build: Path) -> set[str]:
-    return {path.parent.name for path in build.glob("*/mlflow.done")}
-
-
-def test_the_mark_of_an_import_names_the_store(build):
-    assert imports(build / "tiny") == 0
-    assert (build / "tiny" / "mlflow.done").read_text() == f"{uri(build)}\n"
-    forget_lost_store(Folders(build, "tiny"), uri(build))
-    assert left(build) == {"tiny"}
-
-
-def test_the_marks_of_a_lost_store_are_forgotten_by_every_tier(tmp_path):
-    folders = marks(tmp_path, tiny=uri(tmp_path), quick=uri(tmp_path), gpu="http://127.0.0.1:5000")
-    forget_lost_store(folders, uri(tmp_path))
-    assert left(tmp_path) == {"gpu"}
-
-
-def test_the_mark_of_another_store_is_forgotten_where_this_one_is_asked_for(tmp_path):
+def test_where_the_store_is_lost_another_mark_is_asked_for_and_none_is_removed(tmp_path):
+    tiny, quick = (Folders(tmp_path, tier) for tier in ("tiny", "quick"))
     (tmp_path / "mlflow.db").touch()
-    folders = marks(tmp_path, tiny="http://127.0.0.1:5000", quick="http://127.0.0.1:5000")
-    forget_lost_store(folders, uri(tmp_path))
-    assert left(tmp_path) == {"quick"}  # its own planning will see to it
-    marks(tmp_path, tiny=uri(tmp_path))
-    forget_lost_store(folders, "http://127.0.0.1:5000")
-    assert left(tmp_path) == {"quick"}
+    before = [folders.tracked(uri(tmp_path)) for folders in (tiny, quick)]
+    for mark in before:
+        mark.parent.mkdir(parents=True)
+        mark.touch()
+    (tmp_path / "mlflow.db").unlink()
+    after = [folders.tracked(uri(tmp_path)) for folders in (tiny, quick)]
+    assert not set(before) & set(after) and all(mark.exists() for mark in before) and not any(mark.exists() for mark in after)
+    (tmp_path / "mlflow.db").touch()
+    assert [folders.tracked(uri(tmp_path)) for folders in (tiny, quick)] == before
 
 
 def test_nothing_reads_mlflow_back(build):

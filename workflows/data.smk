@@ -4,7 +4,7 @@ PYTHON = f"{sys.executable} -m"
 
 rule data:
     output:
-        str(line.folders.ready("{dataset}")),
+        str(pipeline.folders.build / "ready" / "{place}" / "{dataset}.json"),
     priority: 1_000_000
     shell:
-        PYTHON + " normbench.execution.prepare --data {line.data} --dataset {wildcards.dataset} --ready {output}"
+        PYTHON + " normbench.execution.prepare --data {pipeline.data} --dataset {wildcards.dataset} --ready {output}"

@@ -10,9 +10,9 @@ rule predict:
 
 rule prediction:
     input:
-        line.path("runs.parquet"),
+        pipeline.path("runs.parquet"),
     output:
-        line.path("prediction.csv"),
+        pipeline.path("prediction.csv"),
     priority: 2
     shell:
-        PYTHON + " normbench.analysis.prediction --root {line.folders.root} --output {output}"
+        PYTHON + " normbench.analysis.prediction --root {pipeline.folders.root} --output {output}"

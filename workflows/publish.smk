@@ -1,23 +1,29 @@
 # `snakemake plan` prints what would run; `snakemake publish` puts a tier's results into results/<tier>/, and what follows looks at results.
+import json
+
 RESULTS = config.get("results", "results")
 
 
 rule plan:
+    params:
+        config=json.dumps(config),
     shell:
-        PYTHON + " normbench.planning.plan_report --root {line.folders.root}"
+        PYTHON + " normbench.planning.plan_report --config {params.config:q}"
 
 
 rule publish:
     input:
-        line.path("claims.csv"),
-        line.path("tables.done"),
-        line.path("figures.done"),
-        line.path("report.html"),
-        line.path("prediction.csv"),
+        pipeline.unfinished(),
+        pipeline.collected(),
+        pipeline.path("claims.csv"),
+        pipeline.path("tables.done"),
+        pipeline.path("figures.done"),
+        pipeline.path("report.html"),
+        pipeline.path("prediction.csv"),
     params:
         results=RESULTS,
     shell:
-        PYTHON + " normbench.dataset.publish --root {line.folders.root} --results {params.results:q}"
+        PYTHON + " normbench.dataset.publish --root {pipeline.folders.root} --results {params.results:q}"
 
 
 rule check_results:
@@ -30,8 +36,8 @@ rule check_results:
 # snakemake compare --config old=results/laptop new=build/laptop
 rule compare:
     params:
-        old=config.get("old", f"results/{line.folders.tier}"),
-        new=config.get("new", line.folders.root),
+        old=config.get("old", f"results/{pipeline.folders.tier}"),
+        new=config.get("new", pipeline.folders.root),
     shell:
         PYTHON + " normbench.dataset.compare --old {params.old:q} --new {params.new:q}"
 
@@ -48,13 +54,13 @@ rule check_contribution:
 # The golden runs: does this machine, with these versions, compute what ours did?
 rule golden:
     input:
-        [str(line.folders.ready(dataset)) for dataset in golden_datasets()],
+        [str(pipeline.folders.ready(dataset, pipeline.data)) for dataset in golden_datasets()],
     shell:
-        PYTHON + " normbench.execution.golden --data {line.data}"
+        PYTHON + " normbench.execution.golden --data {pipeline.data}"
 
 
 rule write_golden:
     input:
-        [str(line.folders.ready(dataset)) for dataset in golden_datasets()],
+        [str(pipeline.folders.ready(dataset, pipeline.data)) for dataset in golden_datasets()],
     shell:
-        PYTHON + " normbench.execution.golden --data {line.data} --write"
+        PYTHON + " normbench.execution.golden --data {pipeline.data} --write"

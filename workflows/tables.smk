@@ -3,26 +3,22 @@
 
 rule claims:
     input:
-        line.path("runs.parquet"),
-        line.path("plan.json"),
-        "papers/reported.csv",
-        [f"papers/{key}.yaml" for key in line.plan.papers],
+        pipeline.path("runs.parquet"),
+        pipeline.files(),
     output:
-        line.path("claims.csv"),
+        pipeline.path("claims.csv"),
     priority: 2  # figures and the page wait for it, and nothing for MLflow
     shell:
-        PYTHON + " normbench.analysis.ledger --root {line.folders.root}"
+        PYTHON + " normbench.analysis.ledger --root {pipeline.folders.root}"
 
 
 rule tables:
     input:
-        line.path("runs.parquet"),
-        line.path("claims.csv"),
-        line.path("plan.json"),
-        "papers/reported.csv",
-        [f"papers/{key}.yaml" for key in line.plan.papers],
+        pipeline.path("runs.parquet"),
+        pipeline.path("claims.csv"),
+        pipeline.files(),
     output:
-        touch(line.path("tables.done")),
+        touch(pipeline.path("tables.done")),
     priority: 2
     shell:
-        PYTHON + " normbench.reporting.tables --root {line.folders.root}"
+        PYTHON + " normbench.reporting.tables --root {pipeline.folders.root}"

@@ -14,7 +14,7 @@ from normbench.analysis.results import Measured, NotRun
 from normbench.claims.outcomes import Sample
 from normbench.claims.stats import Correlation, difference, kendall
 from normbench.config.papers import Paper, Table
-from normbench.planning.line import other_tiers
+from normbench.planning.pipeline import other_tiers
 
 FEWEST = 3  # rows that have an order to speak of
 

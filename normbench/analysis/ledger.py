@@ -10,7 +10,7 @@ from pathlib import Path
 
 from normbench.analysis.results import Measured, NotRun
 from normbench.claims.verdicts import TESTS, Outcome, Sample, Series, Verdict, all_of, decide, not_run
-from normbench.config.papers import Claim, Operand, Paper, Test, claim_place, reached, read_paper, reported_number
+from normbench.config.papers import Claim, Operand, Paper, Test, claim_place, reached, reported_number
 from normbench.config.spec import canonical
 from normbench.config.tasks import absence
 from normbench.core.errors import InputError
@@ -43,7 +43,7 @@ def main() -> int:
     args = parser.parse_args()
     try:
         measured = Measured.read(args.root)
-        rows = [row for key in measured.plan["papers"] for row in paper_rows(read_paper(key), measured)]
+        rows = [row for paper in measured.plan.papers.values() for row in paper_rows(paper, measured)]
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -99,7 +99,7 @@ def run_test(paper: Paper, claim: Claim, test: Test, measured: Measured) -> Outc
     if test.test == "figure":
         return TESTS["figure"](_numbers(paper, test, measured, metric))
     if test.test == "reproduces":
-        number = reported_number(paper.key, test.reported, place)
+        number = reported_number(paper, test.reported, place)
         return TESTS["reproduces"](measured.of(paper, test.arm, metric), float(number["value"]), test.tolerance, measured.tier)
     if test.test == "equal":
         a = measured.series(paper, test.a, test.quantity, test.along or "k")
@@ -162,9 +162,9 @@ def _check_paired(paper: Paper, test: Test, measured: Measured, place: str) -> N
     """Pairing by seed is fair only where both arms see the same data in the same order."""
     seen = []
     for operand in (test.a, test.b):
-        points = measured.points.get((paper.key, operand if isinstance(operand, str) else operand.arm), [])
-        seen += [measured.plan["arms"][arm]["spec"] for _, arm in points if arm in measured.plan["arms"]]
-    orders = {canonical([spec["dataset"], *(spec["recipe"].get(key) for key in PAIRED_BY)]) for spec in seen}
+        points = measured.plan.arms_at(paper.key, operand if isinstance(operand, str) else operand.arm)
+        seen += [measured.plan.arms[arm] for arm in points if arm in measured.plan.arms]
+    orders = {canonical([spec.dataset, *(spec.recipe.get(key) for key in PAIRED_BY)]) for spec in seen}
     if len(orders) > 1:
         raise InputError(
             f"{place}: paired: {test.a} and {test.b} differ in dataset, batch, budget or augmentation: their seeds pair nothing"

@@ -16,9 +16,9 @@ from scipy.stats import rankdata
 
 from normbench.analysis.results import Measured, NotRun, metric_of
 from normbench.config.method_files import check_params, read_method
-from normbench.config.spec import canonical, model_label
+from normbench.config.spec import ArmSpec, canonical, model_label
 from normbench.config.tasks import read_task
-from normbench.config.tiers import TaskTier, read_tier
+from normbench.config.tiers import TaskTier
 from normbench.core.errors import InputError
 
 FEWEST = 3  # methods of a contest
@@ -52,43 +52,42 @@ class Standing:
 
 def contests(measured: Measured) -> list[Contest]:
     """All of a tier, in the order of its arms."""
-    groups: dict[str, list[tuple[str, dict[str, Any]]]] = {}
-    for arm, entry in measured.plan["arms"].items():
-        spec = entry["spec"]
-        if read_task(spec["task"]).metrics[read_task(spec["task"]).headline].guess is not None:
-            groups.setdefault(canonical([spec[key] for key in ("task", "dataset", "model", "recipe")]), []).append((arm, spec))
+    groups: dict[str, list[tuple[str, ArmSpec]]] = {}
+    for arm, spec in measured.plan.arms.items():
+        if read_task(spec.task).metrics[read_task(spec.task).headline].guess is not None:
+            groups.setdefault(canonical([spec.task, spec.dataset, spec.model, spec.recipe]), []).append((arm, spec))
     found = []
     for group in groups.values():
         values = _values(measured, group)
         if len(values) >= FEWEST:
             spec = group[0][1]
-            found.append(Contest(spec["task"], spec["dataset"], model_label(spec["model"]), values))
+            found.append(Contest(spec.task, spec.dataset, model_label(spec.model), values))
     return found
 
 
-def _values(measured: Measured, group: list[tuple[str, dict[str, Any]]]) -> dict[str, tuple[float, ...]]:
+def _values(measured: Measured, group: list[tuple[str, ArmSpec]]) -> dict[str, tuple[float, ...]]:
     """method -> values; of several variants of a method the one that departs least from its usual parameters."""
     variants: dict[str, tuple[int, str, tuple[float, ...]]] = {}
     for arm, spec in group:
-        headline = read_task(spec["task"]).headline
+        headline = read_task(spec.task).headline
         try:
-            sample = measured.sample(arm, headline, spec["method"])
+            sample = measured.sample(arm, headline, spec.method)
         except NotRun:
             continue
-        sign = -1 if metric_of(spec["task"], headline).direction == "lower" else 1
+        sign = -1 if metric_of(spec.task, headline).direction == "lower" else 1
         mine = (_departures(measured, spec), arm, tuple(sign * v for v in sample.values))
-        variants[spec["method"]] = min(variants.get(spec["method"], mine), mine)
+        variants[spec.method] = min(variants.get(spec.method, mine), mine)
     return {method: values for method, (_, _, values) in sorted(variants.items())}
 
 
-def _departures(measured: Measured, spec: dict[str, Any]) -> int:
+def _departures(measured: Measured, spec: ArmSpec) -> int:
     """How many parameters are not the method's (or, where the tier sets them, the tier's) own."""
-    usual = read_tier(measured.tier).tasks.get(spec["task"], TaskTier()).params.get(spec["method"], {})
+    usual = measured.plan.tier.tasks.get(spec.task, TaskTier()).params.get(spec.method, {})
     try:
-        own = check_params(read_method(spec["method"]), usual, "ranking")
+        own = check_params(read_method(spec.method), usual, "ranking")
     except InputError:  # a method whose file is gone since
         return 0
-    return sum(own.get(key) != value for key, value in spec["params"].items())
+    return sum(own.get(key) != value for key, value in spec.params.items())
 
 
 def standings(found: list[Contest]) -> list[Standing]:

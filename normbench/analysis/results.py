@@ -13,7 +13,7 @@ from normbench.claims.outcomes import Sample, Series
 from normbench.config.papers import Operand, Paper
 from normbench.config.tasks import Metric, read_task
 from normbench.core.errors import InputError, unknown
-from normbench.planning.line import read_content
+from normbench.planning.plan import Plan
 
 # Columns of runs.parquet whose texts repeat.
 WORDS = ("task", "dataset", "model", "method", "params", "arm", "tier", "status", "metric", "unit")
@@ -27,23 +27,22 @@ class NotRun(Exception):
 
 @dataclass
 class Measured:
-    """All that a tier holds. plan: plan.json; points: (paper, arm) -> [(swept values, arm id)].
+    """All that a tier holds.
 
     curves and probes are looked into when somebody asks for one.
     """
 
-    plan: dict[str, Any]
-    points: dict[tuple[str, str], list[tuple[dict[str, Any], str]]]
+    plan: Plan
     runs: pd.DataFrame
     curves: Table
     probes: Table
 
     @classmethod
     def read(cls, root: Path) -> "Measured":
-        metrics = _metrics(root)
+        plan, runs = _metrics(root)
         curves = read_table(root / "curves.parquet", ("run", "metric"))
         probes = read_table(root / "probes.parquet", ("run", "layer", "quantity"))
-        return cls(*metrics, curves, probes)
+        return cls(plan, runs, curves, probes)
 
     @classmethod
     def of_metrics(cls, root: Path) -> "Measured":
@@ -73,7 +72,7 @@ class Measured:
 
     @property
     def tier(self) -> str:
-        return self.plan["tier"]
+        return self.plan.tier.tier
 
     def status(self, arm: str) -> pd.DataFrame:
         """One row a seed of an arm that was trained; raises NotRun where it was not, or where its method refuses."""
@@ -169,7 +168,7 @@ class Measured:
         return arm_id, point_words(point)
 
     def _points(self, paper: Paper, operand: Operand) -> list[tuple[dict[str, Any], str]]:
-        points = self.points.get((paper.key, operand.arm))
+        points = self.plan.points.get((paper.key, operand.arm))
         if points is None:
             raise NotRun("its runs were not selected")
         chosen = [(p, arm) for p, arm in points if all(p.get(key) == value for key, value in operand.at.items())]
@@ -220,13 +219,9 @@ class Measured:
         return Series(label_of(paper, operand.arm), tuple(map(float, x)), values, tuple(found), "")
 
 
-def _metrics(root: Path) -> tuple[dict[str, Any], dict[tuple[str, str], list], pd.DataFrame]:
-    """plan, points and runs of the tier at `root`."""
-    plan = read_content(root / "plan.json")
-    points: dict[tuple[str, str], list] = {}
-    for row in plan["points"]:
-        points.setdefault((row["paper"], row["arm"]), []).append((row["point"], row["id"]))
-    return plan, points, read_table(root / "runs.parquet", WORDS).to_pandas()
+def _metrics(root: Path) -> tuple[Plan, pd.DataFrame]:
+    """plan and runs of the tier at `root`."""
+    return Plan.read(root), read_table(root / "runs.parquet", WORDS).to_pandas()
 
 
 def metric_of(task: str, metric: str) -> Metric:

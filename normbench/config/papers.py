@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from normbench.config.exhibits import Column as Column
 from normbench.config.exhibits import Figure, Table, check_figure, check_table, known_arm
@@ -158,6 +158,17 @@ class Paper(Strict):
     tables: list[Table] = []
     figures: list[Figure] = []
     claims: list[Claim]
+    _folder: Path = PrivateAttr(PAPERS)
+
+    @property
+    def path(self) -> Path:
+        """Its file."""
+        return self._folder / f"{self.key}.yaml"
+
+    @property
+    def reported_path(self) -> Path:
+        """The published numbers beside it."""
+        return self._folder / "reported.csv"
 
     @model_validator(mode="after")
     def _names(self) -> "Paper":
@@ -194,6 +205,7 @@ def read_paper(key: str, folder: Path = PAPERS) -> Paper:
     paper = read(Paper, folder / f"{key}.yaml")
     if paper.key != key:
         raise InputError(f"papers/{key}.yaml: key is {paper.key!r}; it must be the file's name, {key!r}")
+    paper._folder = folder
     return paper
 
 
@@ -205,14 +217,14 @@ def reported_numbers(folder: Path = PAPERS) -> dict[tuple[str, str, str, str, st
     return {(r["paper"], r["table"], r["setting"], r["method"], r["metric"]): r for r in rows}
 
 
-def reported_number(paper: str, where: dict[str, str], place: str) -> dict[str, str] | None:
+def reported_number(paper: Paper, where: dict[str, str], place: str) -> dict[str, str] | None:
     """The published number at the coordinates `where`, None where they are incomplete; a wrong coordinate is an InputError."""
     parts = ("table", "setting", "method", "metric")
     if not all(where.get(p) for p in parts):
         return None
-    source = where.get("paper", paper)
+    source = where.get("paper", paper.key)
     key = (source, *(where[p] for p in parts))
-    numbers = reported_numbers()
+    numbers = reported_numbers(paper.reported_path.parent)
     if key not in numbers:
         raise unknown(
             f"{place}: reported", "number of papers/reported.csv", " / ".join(key), [" / ".join(k) for k in numbers if k[0] == source]

@@ -45,7 +45,12 @@ class RunSpec:
 
     @property
     def id(self) -> str:
-        return f"{self.arm.id}-s{self.seed}"
+        return run_id(self.arm.id, self.seed)
+
+
+def run_id(arm: str, seed: int) -> str:
+    """What the run of an arm's seed is called: in records, tables and MLflow."""
+    return f"{arm}-s{seed}"
 
 
 def arm_from(data: dict[str, Any]) -> ArmSpec:

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from normbench.config.cost_model import Machine
 from normbench.config.method_files import check_params, read_method
@@ -20,7 +20,7 @@ from normbench.config.papers import TIERS, Arm, Tier
 from normbench.config.spec import ArmSpec
 from normbench.config.tasks import Task, read_task, recipe_schema
 from normbench.core.errors import InputError, unknown
-from normbench.core.schema import ROOT, Strict, read, validated
+from normbench.core.schema import ROOT, Strict, read, shown, validated
 
 FOLDER = ROOT / "workflows" / "tiers"
 GUEST = "@"  # between an arm's name and the method that takes the place of its own
@@ -66,6 +66,12 @@ class TierFile(Strict):
     machine: Machine
     tasks: dict[str, TaskTier] = {}
     arms: dict[str, dict[str, Override]] = {}
+    _path: Path = PrivateAttr(FOLDER)
+
+    @property
+    def path(self) -> Path:
+        """Its file."""
+        return self._path
 
     def seeds_of(self, task: str) -> list[int]:
         """The seeds that every arm of a task runs with."""
@@ -77,10 +83,17 @@ def read_tier(name: str, folder: Path = FOLDER) -> TierFile:
     """workflows/tiers/<name>.yaml, checked."""
     if not (folder / f"{name}.yaml").is_file():
         raise unknown("config: tier", "tier", name, [tier for tier in TIERS if (folder / f"{tier}.yaml").is_file()])
-    tier = read(TierFile, folder / f"{name}.yaml")
+    return read_tier_file(folder / f"{name}.yaml")
+
+
+@cache
+def read_tier_file(path: Path) -> TierFile:
+    """A tier's file, wherever it lies, checked."""
+    tier = read(TierFile, path)
+    tier._path = path
     for place, seeds in (("seeds", tier.seeds), *((f"tasks.{task}.seeds", at.seeds) for task, at in tier.tasks.items())):
         if len(set(seeds)) != len(seeds):
-            raise InputError(f"workflows/tiers/{name}.yaml: {place}: {seeds} names one seed twice")
+            raise InputError(f"{shown(path)}: {place}: {seeds} names one seed twice")
     return tier
 
 

@@ -7,7 +7,6 @@ import polars as pl
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from normbench.config.tasks import Metric, Task, read_task
-from normbench.config.tiers import read_tier
 from normbench.dataset.citation import Citation
 from normbench.dataset.columns import FILES, RUNS
 from normbench.dataset.datapackage import LICENSE
@@ -50,8 +49,8 @@ def _tier(tier: Published) -> dict[str, Any]:
     ended = dict(runs["status"].value_counts().iter_rows())
     return {
         "name": tier.name,
-        "says": read_tier(tier.name).says,
-        "papers": len(tier.plan["papers"]),
+        "says": tier.plan.tier.says,
+        "papers": len(tier.plan.papers),
         "arms": runs["arm"].n_unique(),
         "runs": f"{len(runs):,}",
         "diverged": ended.get("diverged", 0),

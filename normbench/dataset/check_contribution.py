@@ -6,11 +6,9 @@ versions, with every seed of an arm; and no curve may be that of another seed, h
 """
 
 import argparse
-import json
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
@@ -22,8 +20,7 @@ from normbench.dataset.parquet import PARQUET, empty_table, read_table, read_tab
 from normbench.dataset.run_faults import seed_problems, seeds_of, spec_problems
 from normbench.dataset.sentences import short, some
 from normbench.dataset.value_faults import copies, table_problems
-from normbench.planning.line import plan_text
-from normbench.planning.plan import make_plan
+from normbench.planning.make import make_plan
 
 UNCLEAN = "the code that made it is in no commit; commit it and run again"
 Tables = dict[str, pl.DataFrame]
@@ -54,7 +51,7 @@ def problems(folder: Path, results: Path) -> list[str]:
         raise unknown(f"--config folder={folder}", "tier", folder.name, TIERS)
     tables = {file.name: read_table(folder, file) for file in PARQUET if file is not PROBES or (folder / file.path).exists()}
     tables = {PROBES.name: empty_table(PROBES), **tables}
-    plan, runs, published = current_plan(folder.name), tables["runs"], published_tables(results / folder.name)
+    plan, runs, published = make_plan(folder.name), tables["runs"], published_tables(results / folder.name)
     return [
         *table_problems(folder, tables),
         *spec_problems(folder, runs, plan, f"this repository's {folder.name} tier"),
@@ -62,12 +59,6 @@ def problems(folder: Path, results: Path) -> list[str]:
         *_hashes(folder, runs, published),
         *_curves(folder, tables, published),
     ]
-
-
-def current_plan(tier: str) -> dict[str, Any]:
-    """The tier as this repository has it, in the shape of plan.json."""
-    plan = make_plan(tier)
-    return json.loads(plan_text(plan, list(plan.arms), []))
 
 
 def published_tables(root: Path) -> Tables:

@@ -18,7 +18,6 @@ from normbench.dataset.publish import is_beside, texts
 from normbench.dataset.recomputed import differences
 from normbench.dataset.tiers import published_tiers
 from normbench.dataset.version import read_version
-from normbench.planning.line import read_content
 
 
 def main() -> int:
@@ -76,7 +75,7 @@ def notes(results: Path) -> Iterator[str]:
     """What is there, and which code has changed since: new runs of it would be others."""
     for tier in published_tiers(results)[0]:
         yield f"{tier.root}: {len(tier.runs):,} runs; verdicts, tables, hashes and descriptions are what they give"
-        made = read_content(tier.root / "plan.json").get("code", {})
+        made = tier.plan.code
         pairs = tier.runs.select("task", "method").unique().sort("task", "method").rows()
         code = [(task, method, code_of_run(task, method)) for task, method in pairs]
         changed = {f"tasks/{task}" for task, _, now in code if made["tasks"].get(task) != now["task"]}

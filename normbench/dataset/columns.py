@@ -186,7 +186,9 @@ TABLES = (RUNS, CURVES, PROBES, CLAIMS, PREDICTION, CELLS)
 FILES = (
     *TABLES,
     Described("table", "tables/*/*.[mt]*", "A paper's table as Markdown or LaTeX."),
-    Described("plan", "plan.json", "What the tier consists of: every arm in full, the paper's name of it, its seeds; hashes of the code."),
+    Described("plan", "plan.json", "What the tier consists of: every arm in full, the papers' names of it, its seeds; hashes of the code."),
+    Described("papers", "papers/*", "The papers' files and the published numbers that the runs were judged by."),
+    Described("tier", "tier.yaml", "The tier's file: what it affords."),
     Described("report", "report.html", "Everything on one page, which opens without a network."),
     Described("figures", "figures/*", "Every figure, as SVG and PNG; figures.json says what each shows."),
 )

@@ -4,7 +4,6 @@ What a machine decides (seconds, memory, speeds, the commit of equal code) diffe
 """
 
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
@@ -12,7 +11,7 @@ from normbench.config.tasks import read_task, task_names
 from normbench.core.errors import InputError
 from normbench.dataset.columns import RUNS, repeating
 from normbench.dataset.parquet import read_tables
-from normbench.planning.line import read_content
+from normbench.planning.plan import Plan
 
 Tables = dict[str, pl.DataFrame]
 
@@ -21,7 +20,7 @@ def merged(build: Path, before: Path) -> Tables:
     """The build's tables; a run that is in `before` too, made by the same code with the same numbers, is as it was there."""
     new = read_tables(build)
     try:
-        old, plans = read_tables(before), [read_content(root / "plan.json") for root in (build, before)]
+        old, plans = read_tables(before), [Plan.read(root) for root in (build, before)]
     except InputError:  # nothing there yet, or of another version: nothing to keep
         return new
     same = same_runs(new, old) & _of_equal_code(new["runs"], *plans)
@@ -61,10 +60,10 @@ def _machines() -> pl.Expr:
     return pl.any_horizontal([(pl.col("task") == task) & (pl.col("metric") == name) for task, name in found] or [pl.lit(False)])
 
 
-def _of_equal_code(runs: pl.DataFrame, new: dict[str, Any], old: dict[str, Any]) -> set[str]:
+def _of_equal_code(runs: pl.DataFrame, new: Plan, old: Plan) -> set[str]:
     """The runs whose method, task and library are hashed alike in both plans."""
-    a, b = ((plan.get("code") if isinstance(plan.get("code"), dict) else {}) for plan in (new, old))
-    if not a or a.get("library") != b.get("library"):
+    a, b = new.code, old.code
+    if a.get("library") != b.get("library"):
         return set()
     equal = {part: [n for n, h in a.get(part, {}).items() if b.get(part, {}).get(n) == h] for part in ("tasks", "methods")}
     rows = runs.filter(pl.col("task").is_in(equal["tasks"]) & pl.col("method").is_in(equal["methods"]))

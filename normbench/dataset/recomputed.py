@@ -10,6 +10,7 @@ from normbench.dataset.columns import CELLS, CLAIMS, PREDICTION, Described, desc
 from normbench.dataset.derived import make
 from normbench.dataset.parquet import PARQUET
 from normbench.dataset.sentences import SHOWN
+from normbench.planning.plan import copy_plan
 
 COMPARED = (CLAIMS, PREDICTION, CELLS)
 
@@ -18,9 +19,9 @@ def differences(root: Path) -> list[str]:
     """A sentence for each verdict, cell and text that the published runs do not give. Those that are wrong are not all shown."""
     with tempfile.TemporaryDirectory() as folder:
         anew = Path(folder) / root.name
-        anew.mkdir()
-        for name in ("plan.json", *(file.path for file in PARQUET)):
-            (anew / name).symlink_to((root / name).resolve())
+        copy_plan(root, anew)
+        for file in PARQUET:
+            (anew / file.path).symlink_to((root / file.path).resolve())
         try:
             make(anew, "claims", "tables", "prediction")
         except InputError as error:

@@ -1,23 +1,22 @@
 """What must be true of a tier: its plan, and every run one of the plan's; each thing that is not becomes a sentence. Torch-free."""
 
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
-from normbench.config.spec import arm_from, canonical
+from normbench.config.spec import ArmSpec, canonical
 from normbench.core.errors import InputError
 from normbench.dataset.columns import RUNS
 from normbench.dataset.parquet import read_tables
 from normbench.dataset.sentences import cut, some, words
 from normbench.dataset.value_faults import table_problems
-from normbench.planning.line import read_content
+from normbench.planning.plan import Plan
 
 
 def problems(root: Path) -> list[str]:
     """All that is wrong with the tier at `root`: its plan, and the three tables."""
     try:
-        plan, tables = read_content(root / "plan.json"), read_tables(root)
+        plan, tables = Plan.read(root), read_tables(root)
     except InputError as error:
         return [str(error)]
     runs = tables["runs"]
@@ -29,35 +28,26 @@ def problems(root: Path) -> list[str]:
     ]
 
 
-def plan_problems(root: Path, plan: dict[str, Any]) -> list[str]:
+def plan_problems(root: Path, plan: Plan) -> list[str]:
     """An arm's id is the hash of its spec: a plan that was changed by hand, or that other code wrote, shows."""
+    other = {arm: spec.id for arm, spec in plan.arms.items() if spec.id != arm}
     place = root / "plan.json"
-
-    def other(arm: str) -> str | None:
-        try:
-            made = arm_from(plan["arms"][arm]["spec"]).id
-        except (TypeError, KeyError) as error:
-            return f"{place}: {arm}: is of another version: its spec cannot be read ({error})"
-        return None if made == arm else f"{place}: {arm}: its spec is that of {made}: it was changed by hand or is of another version"
-
-    return [sentence for sentence in map(other, plan["arms"]) if sentence]
+    return [f"{place}: {arm}: its spec is that of {made}: it was changed by hand or is of another version" for arm, made in other.items()]
 
 
-def spec_problems(root: Path, runs: pl.DataFrame, plan: dict[str, Any], whose: str = "plan.json") -> list[str]:
+def spec_problems(root: Path, runs: pl.DataFrame, plan: Plan, whose: str = "plan.json") -> list[str]:
     """Every run is one of the plan's, of the task, data, model and method that the plan says. whose: the plan, in words."""
     place, each = root / RUNS.path, runs.unique("run", keep="first", maintain_order=True)
-    strange = each.filter(~pl.col("arm").is_in(list(plan["arms"])))
+    strange = each.filter(~pl.col("arm").is_in(list(plan.arms)))
     found = some(
         strange, lambda r: f"{place}: {r['run']}: is of the arm {r['arm']}, which {whose} does not have: a record from another version"
     )
     named = pl.concat_str("arm", pl.lit("-s"), "seed") != pl.col("run")
     found += some(each.filter(named), lambda r: f"{place}: {r['run']}: is said to be seed {r['seed']} of {r['arm']}, whose id is another")
-    if tier := [t for t in each["tier"].unique() if t != plan["tier"]]:
-        found.append(f"{place}: holds runs of the tier {tier[0]}, and {whose} is of {plan['tier']}")
-    known = {
-        name: [_told(entry["spec"], name) for entry in plan["arms"].values()] for name in ("task", "dataset", "model", "method", "params")
-    }
-    said = pl.DataFrame({"arm": list(plan["arms"]), **known}, schema=dict.fromkeys(["arm", *known], pl.String))
+    if tier := [t for t in each["tier"].unique() if t != plan.tier.tier]:
+        found.append(f"{place}: holds runs of the tier {tier[0]}, and {whose} is of {plan.tier.tier}")
+    known = {name: [_told(spec, name) for spec in plan.arms.values()] for name in ("task", "dataset", "model", "method", "params")}
+    said = pl.DataFrame({"arm": list(plan.arms), **known}, schema=dict.fromkeys(["arm", *known], pl.String))
     both = each.join(said, on="arm", suffix="_planned")
     for name in known:
         differs = both.filter(pl.col(name) != pl.col(f"{name}_planned"))
@@ -80,9 +70,10 @@ def seed_problems(root: Path, runs: pl.DataFrame, seeds: dict[str, list[int]]) -
     return cut(found)
 
 
-def seeds_of(plan: dict[str, Any]) -> dict[str, list[int]]:
-    return {arm: entry.get("seeds", plan["seeds"]) for arm, entry in plan["arms"].items()}
+def seeds_of(plan: Plan) -> dict[str, list[int]]:
+    return {arm: plan.seeds(arm) for arm in plan.arms}
 
 
-def _told(spec: dict[str, Any], name: str) -> str:
-    return canonical(spec[name]) if name in ("model", "params") else spec[name]
+def _told(spec: ArmSpec, name: str) -> str:
+    value = getattr(spec, name)
+    return value if isinstance(value, str) else canonical(value)

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pyarrow.parquet as pq
@@ -13,7 +12,7 @@ from normbench.core.errors import InputError
 from normbench.dataset.checksums import NAME, read_sums
 from normbench.dataset.columns import CELLS, RUNS, TABLES, Described
 from normbench.dataset.parquet import read_table
-from normbench.planning.line import read_content
+from normbench.planning.plan import Plan
 from normbench.reporting.summary import VERDICTS, counts, read_claims
 
 
@@ -29,8 +28,8 @@ class Published:
         return self.root.name
 
     @cached_property
-    def plan(self) -> dict[str, Any]:
-        return read_content(self.root / "plan.json")
+    def plan(self) -> Plan:
+        return Plan.read(self.root)
 
     @cached_property
     def runs(self) -> pl.DataFrame:

@@ -3,14 +3,14 @@
 import csv
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from normbench.core.errors import InputError
 from normbench.dataset.checksums import read_sums
 from normbench.dataset.columns import CLAIMS
 from normbench.dataset.merging import differing, without_times
 from normbench.dataset.parquet import read_tables
-from normbench.planning.line import read_content
+from normbench.planning.plan import Plan
 
 FIRST = "1.0.0"
 Part = Literal["major", "minor", "patch"]
@@ -68,7 +68,7 @@ def _major(before: Path, now: Path) -> tuple[Part, str] | None:
     changed = set().union(*(differing(a, b) for a, b in pairs)) & runs[0]
     if changed:
         return "major", f"{_counted(changed)} of other numbers"
-    points = [_points(read_content(root / "plan.json")) for root in (before, now)]
+    points = [_points(Plan.read(root)) for root in (before, now)]
     moved = [place for place, arm in points[0].items() if points[1].get(place, arm) != arm]
     if moved:
         return "major", f"{moved[0][0]}: {moved[0][1]} is another run now"
@@ -78,8 +78,8 @@ def _major(before: Path, now: Path) -> tuple[Part, str] | None:
 
 
 def _minor(before: Path, now: Path, added: list[str]) -> tuple[Part, str] | None:
-    plans = [read_content(root / "plan.json") for root in (before, now)]
-    arms, points = ([set(part(plan)) for plan in plans] for part in (lambda p: p["arms"], _points))
+    plans = [Plan.read(root) for root in (before, now)]
+    arms, points = ([set(part(plan)) for plan in plans] for part in (lambda p: p.arms, _points))
     if arms[1] - arms[0]:
         return "minor", f"{_counted(arms[1] - arms[0], 'arm')} more"
     claims = [set(_margins(root / CLAIMS.path)) for root in (before, now)]
@@ -99,10 +99,12 @@ def _counted(runs: set[str], what: str = "run") -> str:
     return f"{len(runs)} {what}s, {min(runs)} among them," if len(runs) > 1 else min(runs)
 
 
-def _points(plan: dict[str, Any]) -> dict[tuple[str, str], str]:
+def _points(plan: Plan) -> dict[tuple[str, str], str]:
     """(paper, arm's name and swept values) -> the arm."""
     return {
-        (row["paper"], " ".join([row["arm"], *(f"{k}={v}" for k, v in sorted(row["point"].items()))])): row["id"] for row in plan["points"]
+        (paper, " ".join([name, *(f"{k}={v}" for k, v in sorted(point.items()))])): arm
+        for (paper, name), points in plan.points.items()
+        for point, arm in points
     }
 
 

@@ -14,10 +14,12 @@ import pandas as pd
 from normbench.config.spec import canonical
 from normbench.config.tasks import read_task
 from normbench.core.errors import InputError
-from normbench.core.files import whole_file
+from normbench.core.files import whole_file, write_json
 from normbench.execution.records import Record, read_record, sha256
 from normbench.execution.throughput import speed_table
-from normbench.planning.line import Folders, read_content
+from normbench.planning.folders import SHORT, Folders
+from normbench.planning.pipeline import read_content
+from normbench.planning.plan import Plan
 
 RUNS = [
     "run",
@@ -50,9 +52,17 @@ PROBES = ["run", "layer", "k", "depth", "quantity", "value"]
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--root", type=Path, required=True)
+    parser.add_argument("--plan", help="the id of the plan that the runs were made for")
+    parser.add_argument("--done", type=Path, help="a file that says that the plan's runs are in the tables; those of other plans go")
     args = parser.parse_args()
     try:
-        records = read_records(args.root)
+        plan = Plan.read(args.root)
+        if args.plan and plan.digest[:SHORT] != args.plan:
+            raise InputError(
+                f"{args.root / 'plan.json'}: is not the plan that these runs were made for (another command on this build has written it "
+                "meanwhile); run the same command again, it goes on from here"
+            )
+        records = read_records(args.root, plan)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -63,14 +73,18 @@ def main() -> int:
     write_parquet(probes.astype({"k": "Int64", "depth": "Int64"}), args.root / "probes.parquet")
     with whole_file(args.root / "speed.csv", "w") as file:
         speed_table(records).to_csv(file, index=False)
+    if args.done:
+        for other in args.done.parent.glob("*.json"):
+            other.unlink()
+        write_json(args.done, {"plan": plan.digest, "runs": len(records)})
     return 0
 
 
-def read_records(root: Path) -> list[Record]:
+def read_records(root: Path, plan: Plan) -> list[Record]:
     """All complete records of the plan's arms, in the order of their runs."""
-    folders = Folders(root.parent, root.name)
+    folders = Folders.of(root)
     records = []
-    for arm in read_content(root / "plan.json")["arms"]:
+    for arm in plan.arms:
         index = read_content(folders.index(arm))
         for run, entry in sorted(index["records"].items()):
             path = folders.record(run)

@@ -19,12 +19,12 @@ from typing import Any
 
 import torch
 
-from normbench.config.spec import ArmSpec, code_of_run
+from normbench.config.spec import ArmSpec, code_of_run, run_id
 from normbench.config.tasks import load_adapter
 from normbench.core.errors import InputError, unknown
 from normbench.execution.golden_files import FOLDER, STEPS, Golden, GoldenRun, drift, golden_tasks, read_golden, write_golden
 from normbench.execution.task_api import Context
-from normbench.planning.plan import make_plan
+from normbench.planning.make import make_plan
 from normbench.training.precision import set_arithmetic
 
 TOLERANCE = 1e-4  # relative: without AVX, runs of all tasks but coco differ by less than a thirtieth of it
@@ -93,7 +93,7 @@ def made(task: str, runs: Iterable[tuple[ArmSpec, int]], data: Path) -> Golden:
         losses = [value for _, value in trained.trained.curves.get("train_loss", [])][:STEPS]
         results.append(
             GoldenRun(
-                run=f"{spec.id}-s{seed}",
+                run=run_id(spec.id, seed),
                 spec=asdict(spec),
                 seed=seed,
                 code=code["method"],

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from normbench.config.spec import arm_from, digest
+from normbench.config.spec import arm_from, digest, run_id
 from normbench.config.tasks import load_adapter
 from normbench.config.tiers import read_tier
 from normbench.core.errors import InputError
@@ -31,7 +31,8 @@ from normbench.execution.records import is_current, sha256, write_record
 from normbench.execution.run_record import make_record
 from normbench.execution.task_api import Context
 from normbench.execution.work_stealing import LOOK_EVERY, held, runs_elsewhere
-from normbench.planning.line import Folders, arm_digest, read_content
+from normbench.planning.folders import Folders
+from normbench.planning.pipeline import arm_digest, read_content
 from normbench.planning.plan import Job
 from normbench.training.checkpoint import Checkpoints
 from normbench.training.distributed import Processes, any_of, from_torchrun, together
@@ -47,7 +48,7 @@ def main() -> int:
     parser.add_argument("--share", action="store_true", help="take runs of the other jobs on this machine when this one has none left")
     args = parser.parse_args()
     set_arithmetic(int(os.environ.get("OMP_NUM_THREADS", "1")))
-    folders = Folders(args.root.parent, args.root.name)
+    folders = Folders.of(args.root)
     try:
         job = read_content(folders.job(args.job))["arms"]
     except InputError as error:
@@ -69,7 +70,7 @@ def main() -> int:
             print(f"{where}: told to stop; the checkpoint is written, the next `snakemake all` goes on from it", file=sys.stderr)
             return 143
     if not failed and processes.first:
-        write_json(folders.root / "jobs" / f"{args.job}.done", {"job": args.job, "arms": job})
+        write_json(folders.job_done(args.job), {"job": args.job, "arms": job})
     return int(bool(failed))
 
 
@@ -133,12 +134,12 @@ def train_arm(place: Place, arm: str, seeds: list[int]) -> None:
     folders = place.folders
     content = read_content(folders.arm(arm))
     for seed in seeds:
-        with held(folders, f"{arm}-s{seed}") if place.shared else contextlib.nullcontext(True) as ours:
+        with held(folders, run_id(arm, seed)) if place.shared else contextlib.nullcontext(True) as ours:
             if ours:
                 _train_unless_done(place, content, seed)
     # Whichever job is the last sees all; where two are, they write the same.
     if place.processes.first and all(_is_trained(folders, content, seed) for seed in content["seeds"]):
-        paths = {run: folders.record(run) for run in (f"{arm}-s{seed}" for seed in content["seeds"])}
+        paths = {run: folders.record(run) for run in (run_id(arm, seed) for seed in content["seeds"])}
         records = {run: {"bytes": path.stat().st_size, "sha256": sha256(path)} for run, path in paths.items()}
         write_json(folders.index(arm), {"arm": arm, "content": arm_digest(content), "records": records})
 
@@ -149,19 +150,19 @@ def _train_unless_done(place: Place, content: dict[str, Any], seed: int) -> None
     done = place.processes.first and _is_trained(folders, content, seed)
     if any_of([done], place.device)[0]:
         if done:
-            _forget_checkpoints(folders.checkpoint(f"{content['arm']}-s{seed}"))
+            _forget_checkpoints(folders.checkpoint(run_id(content["arm"], seed)))
     elif not place.shared or source is None or _is_trained(folders, read_content(folders.arm(source)), seed):
         train_run(place, content, seed)
 
 
 def _is_trained(folders: Folders, content: dict[str, Any], seed: int) -> bool:
-    return is_current(folders.record(f"{content['arm']}-s{seed}"), content["spec"], content["code"])
+    return is_current(folders.record(run_id(content["arm"], seed)), content["spec"], content["code"])
 
 
 def train_run(place: Place, content: dict[str, Any], seed: int) -> None:
     """One run from its spec to its record, which the first of its processes writes."""
     spec, folders, reporter = arm_from(content["spec"]), place.folders, place.reporter
-    run = f"{content['arm']}-s{seed}"
+    run = run_id(content["arm"], seed)
     tier = read_tier(folders.tier)
     checkpoints = Checkpoints(folders.checkpoint(run), digest({"spec": content["spec"], "code": content["code"]}), tier.checkpoint_seconds)
     context = Context(
@@ -215,7 +216,7 @@ def _recorded_norms(folders: Folders, source: str | None, seed: int) -> dict[str
     """The norms that the same seed of another arm recorded."""
     if source is None:
         return None
-    path = folders.norms(f"{source}-s{seed}")
+    path = folders.norms(run_id(source, seed))
     if not path.is_file():
         raise InputError(
             f"{path}: the weight norms of {source} seed {seed} are not there (that run diverged or was not trained), "

@@ -18,7 +18,9 @@ from normbench.core.errors import InputError
 from normbench.core.files import write_if_changed
 from normbench.core.gc_tuning import leave_imports_alone
 from normbench.execution.records import Record, read_record
-from normbench.planning.line import SQLITE, Folders, read_content
+from normbench.planning.folders import SQLITE, Folders
+from normbench.planning.pipeline import read_content
+from normbench.planning.plan import Plan
 
 BATCH = 1000  # MLflow's limit of params and metrics together in one call
 PARAMS = 100  # and of params
@@ -47,9 +49,9 @@ def main() -> int:
 
 def import_records(root: Path, tracking_uri: str) -> tuple[int, int]:
     """Mirror all records of the plan; returns (imported, already there)."""
-    folders = Folders(root.parent, root.name)
+    folders = Folders.of(root)
     records = {}
-    for arm in read_content(root / "plan.json")["arms"]:
+    for arm in Plan.read(root).arms:
         records |= {run: entry["sha256"] for run, entry in read_content(folders.index(arm))["records"].items()}
     try:
         return _import(folders, records, tracking_uri)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from normbench.core.files import write_json
+from normbench.planning.pipeline import Pipeline
 
 PLAIN_EVERY = 20.0  # seconds between two lines where nobody watches a terminal
 PLAIN_LOOKS = 4  # seconds between two looks there
@@ -133,7 +134,7 @@ def main() -> int:
     parser.add_argument("--root", type=Path, required=True)
     parser.add_argument("--parent", type=int, required=True)
     args = parser.parse_args()
-    whole = json.loads((args.root / "whole.json").read_text(encoding="utf-8"))
+    whole = json.load(sys.stdin)
     if not whole:
         return 0
     watch = _watch_terminal if sys.stderr.isatty() else _watch_plain
@@ -185,14 +186,15 @@ def _watch_terminal(root: Path, whole: dict, parent: int) -> None:
             time.sleep(0.5)
 
 
-def start_display(line) -> None:
-    """Write down what is to be trained and start the display beside Snakemake; it ends with it."""
-    since, plan, root = time.time() - 1, line.plan, line.folders.root
-    arms = dict.fromkeys(arm for job in line.jobs.values() for arm in job)
-    whole = {arm: {"seconds": plan.seconds(arm), "runs": [f"{arm}-s{seed}" for seed in plan.seeds(arm)], "since": since} for arm in arms}
-    write_json(root / "whole.json", whole)
+def start_display(pipeline: Pipeline) -> None:
+    """Start the display beside Snakemake and tell it what is to be trained; it ends with Snakemake."""
+    since, plan, root = time.time() - 1, pipeline.plan, pipeline.folders.root
+    arms = dict.fromkeys(arm for job in pipeline.jobs.values() for arm in job)
+    whole = {arm: {"seconds": plan.seconds(arm), "runs": plan.runs_of(arm), "since": since} for arm in arms}
     if whole:
-        subprocess.Popen([sys.executable, "-m", "normbench.execution.progress", "--root", str(root), "--parent", str(os.getpid())])
+        command = [sys.executable, "-m", "normbench.execution.progress", "--root", str(root), "--parent", str(os.getpid())]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, text=True).stdin as told:
+            json.dump(whole, told)
 
 
 if __name__ == "__main__":

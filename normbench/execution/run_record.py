@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from normbench.config.method_files import read_method
+from normbench.config.spec import run_id
 from normbench.core.schema import ROOT
 from normbench.execution.records import Record
 from normbench.execution.task_api import Result
@@ -23,7 +24,7 @@ def make_record(
     """content: the arm's file. seconds: of the whole run. world_size: the processes that trained it."""
     trained, method = result.trained, content["spec"]["method"]
     return Record(
-        run=f"{content['arm']}-s{seed}",
+        run=run_id(content["arm"], seed),
         arm=content["arm"],
         seed=seed,
         tier=tier,

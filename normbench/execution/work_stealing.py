@@ -13,7 +13,8 @@ from typing import IO
 
 from normbench.core.errors import InputError
 from normbench.execution.progress import jobs_here
-from normbench.planning.line import Folders, read_content
+from normbench.planning.folders import Folders
+from normbench.planning.pipeline import read_content
 
 LOOK_EVERY = 0.5  # seconds between two looks whether what others train is done
 

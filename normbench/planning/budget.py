@@ -11,6 +11,7 @@ from typing import Any
 
 from normbench.config.papers import Claim
 from normbench.core.errors import InputError
+from normbench.planning.plan import Plan
 
 Wanted = dict[tuple[str, str], set[str]]  # (paper, claim) -> arms
 
@@ -34,10 +35,31 @@ def corrected(expected: dict[str, float], measured: dict[str, float], tasks: dic
     return {arm: measured.get(arm, seconds * factors.get(tasks[arm], 1.0)) for arm, seconds in expected.items()}
 
 
-def arms_of_claim(claim: Claim, paper: str, points: dict[tuple[str, str], list[str]], sources: dict[str, str | None]) -> set[str]:
-    """The arms that a claim's tests read, and those whose weight norms they use. points: (paper, arm's name) -> arms of its sweep."""
-    named = [arm for test in claim.tests for operand in test.operands() for arm in points.get((paper, operand.arm), [])]
-    return {arm for name in named for arm in (name, sources[name]) if arm}
+def arms_of_claim(plan: Plan, paper: str, claim: Claim) -> set[str]:
+    """The arms that a claim's tests read, and those whose weight norms they use."""
+    named = {arm for test in claim.tests for operand in test.operands() for arm in plan.arms_at(paper, operand.arm)}
+    sources = {plan.arms[arm].source for arm in named if arm in plan.arms}
+    return (named | sources) - {None}
+
+
+def wanted_by_claim(plan: Plan) -> Wanted:
+    """(paper, claim) -> the arms that it needs."""
+    return {(key, claim.id): arms_of_claim(plan, key, claim) for key, paper in plan.papers.items() for claim in paper.claims}
+
+
+def arm_hours(plan: Plan, root: Path, arms: Collection[str]) -> dict[str, float]:
+    """Arm -> GPU-hours of all its runs (core-hours without GPUs), after what was measured in the folder `root`."""
+    expected = {arm: plan.run_seconds(arm) for arm in plan.arms}
+    seconds = corrected(expected, measured_seconds(root), {arm: spec.task for arm, spec in plan.arms.items()})
+    return gpu_hours(seconds, {a: plan.gpus(a) for a in arms}, {a: len(plan.seeds(a)) for a in arms}, arms)
+
+
+def within_budget(plan: Plan, root: Path, left: list[str], budget: Any) -> list[str]:
+    """Those of the arms that are left which a budget of GPU-hours pays for; what is done costs nothing any more."""
+    hours = arm_hours(plan, root, left)
+    paid = affordable(wanted_by_claim(plan), hours, read_budget(budget, plan.tier.gpus, plan.tier.tier))
+    sources = {plan.arms[arm].source for arm in paid}
+    return [arm for arm in left if arm in paid | sources]
 
 
 def cheapest_first(wanted: Wanted, hours: dict[str, float]) -> list[tuple[tuple[str, str], float]]:

@@ -7,11 +7,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from normbench.config.spec import arm_from, canonical
+from normbench.config.spec import canonical
 from normbench.config.tasks import load_adapter
 from normbench.core.errors import InputError
 from normbench.core.files import write_json
-from normbench.planning.line import read_content
+from normbench.planning.plan import Plan
 
 
 def main() -> int:
@@ -20,14 +20,12 @@ def main() -> int:
     parser.add_argument("--output", type=Path, required=True)
     args = parser.parse_args()
     try:
-        plan = read_content(args.root / "plan.json")
+        plan = Plan.read(args.root)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    names = {point["id"]: f"{point['paper']}/{point['arm']}" for point in plan["points"]}
     refused, mistakes, seen = {}, [], {}
-    for arm, entry in plan["arms"].items():
-        spec = arm_from(entry["spec"])
+    for arm, spec in plan.arms.items():
         built_from = [spec.recipe.get(name) for name in ("drop_fc", "drop_conv", "inflate")]
         key = canonical([spec.task, spec.dataset, spec.model, spec.method, spec.params, built_from])
         try:
@@ -36,12 +34,12 @@ def main() -> int:
             if seen[key] is not None:
                 refused[arm] = seen[key]
         except InputError as error:
-            mistakes.append(f"{names.get(arm, arm)}: {error}")
+            mistakes.append(f"{plan.names.get(arm, [arm])[0]}: {error}")
     for mistake in mistakes:
         print(f"error: {mistake}", file=sys.stderr)
     if mistakes:
         return 1
-    write_json(args.output, {"arms": len(plan["arms"]), "refused": refused})
+    write_json(args.output, {"arms": len(plan.arms), "refused": refused})
     return 0
 
 

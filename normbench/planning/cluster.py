@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass
 
 from normbench.config.tasks import Resources
-from normbench.planning.plan import Job, Plan
+from normbench.planning.plan import Job, Plan, resources_of
 
 CPU_MEM_MB = 2500  # of one process that trains on a CPU core, and of the three of Snakemake around it
 SLACK = 2  # the expected time is good to this factor
@@ -38,7 +38,7 @@ class Allocation:
 def allocation(plan: Plan, job: Job) -> Allocation:
     """Of a job that trains its runs one after another; they take equally many GPUs."""
     minutes = START_MINUTES + math.ceil(SLACK * plan.job_seconds(job) / 60)
-    wanted = [plan.resources(arm) for arm in job] or [Resources()]
+    wanted = [resources_of(plan.arms[arm]) for arm in job] or [Resources()]
     limit = max(w.runtime_minutes for w in wanted)
     gpus = max((plan.gpus(arm) for arm in job), default=0)
     if not gpus:

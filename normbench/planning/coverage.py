@@ -11,7 +11,8 @@ from normbench.config.fidelity import RANK
 from normbench.config.papers import Paper, reached
 from normbench.config.tasks import absence
 from normbench.planning.budget import arms_of_claim
-from normbench.planning.plan import Plan, make_plan
+from normbench.planning.make import make_plan
+from normbench.planning.plan import Plan
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def missing(papers: dict[str, Paper], claims: list[dict[str, str]], tier: str) -
         claim = next(c for c in papers[row["paper"]].claims if c.id == row["claim"])
         needs = "" if reached(claim.start, tier) or absence(claim.task) else claim.start
         names = {o.arm for test in claim.tests for o in test.operands()}
-        own = _arms(needs, row["paper"], names) | (_of_claim(needs, row["paper"], claim) if needs else set())
+        own = _arms(needs, row["paper"], names) | (arms_of_claim(plan_of(needs), row["paper"], claim) if needs else set())
         found.append(_one(row["paper"], "claim", claim.id, row["because"].rstrip("."), needs, own))
         arms.setdefault(needs, set()).update(own)
     for key, paper in papers.items():
@@ -74,13 +75,7 @@ def _one(paper: str, what: str, name: str, because: str, needs: str, arms: set[s
 
 
 def _arms(tier: str, paper: str, names: Iterable[str]) -> set[str]:
-    return {arm for name in names for _, arm in plan_of(tier).points.get((paper, name), [])} if tier else set()
-
-
-def _of_claim(tier: str, paper: str, claim) -> set[str]:
-    plan = plan_of(tier)
-    points = {place: [arm for _, arm in found] for place, found in plan.points.items()}
-    return arms_of_claim(claim, paper, points, {arm: spec.source for arm, spec in plan.arms.items()})
+    return {arm for name in names for arm in plan_of(tier).arms_at(paper, name)} if tier else set()
 
 
 def _cost(tier: str, arms: set[str]) -> tuple[int, float]:

@@ -1,206 +1,166 @@
-"""From papers and a tier to runs: what is to be trained, who asked for it, and in which jobs. Torch-free."""
+"""The plan of a tier: every run, what it takes, and which arms of which papers it belongs to. Torch-free.
 
-from dataclasses import dataclass, field
+plan.json holds it beside copies of the papers' and the tier's files, so that a folder that was copied or published says by itself what its
+runs were judged by. `Plan` alone writes and reads these files.
+"""
+
+import json
+import shutil
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
-from normbench.config.cost_model import expected_seconds
-from normbench.config.method_files import method_names
-from normbench.config.papers import Arm, Claim, Figure, Paper, Table, paper_keys, reached, read_paper
-from normbench.config.spec import ArmSpec
-from normbench.config.tasks import Resources, absence, read_task, task_names
-from normbench.config.tiers import GUEST, TierFile, as_guest, check_overrides, points, read_tier, with_norms_from
-from normbench.core.errors import unknown
-
-SHORT_JOB = 15.0  # seconds, as short as a job may get for the sake of an even end
+from normbench.config.papers import Paper, read_paper
+from normbench.config.spec import ArmSpec, arm_from, digest, run_id
+from normbench.config.tasks import Resources, read_task
+from normbench.config.tiers import GUEST, TierFile, read_tier_file
+from normbench.core.errors import InputError
+from normbench.core.files import write_if_changed
 
 Job = dict[str, list[int]]  # arm id -> those of its seeds that one process trains
 Point = tuple[dict[str, Any], str]  # swept values, arm id
+NAME, PAPERS, TIER = "plan.json", "papers", "tier.yaml"
 
 
 @dataclass(frozen=True)
-class Selection:
-    """What the user asked for on the command line; empty means all."""
+class Effort:
+    """What an arm takes: its seeds, expected seconds of one run on what the tier gives it, and GPUs of one run (0: one CPU core)."""
 
-    papers: tuple[str, ...] = ()
-    tasks: tuple[str, ...] = ()
-    methods: tuple[str, ...] = ()
+    seeds: tuple[int, ...]
+    seconds: float
+    gpus: int
 
 
 @dataclass
 class Plan:
     """All runs of a tier.
 
-    arms: id -> spec. points: (paper, arm name) -> its points. selected: the ids to train now.
-    guests: methods that stand in tables and figures beside the paper's own arms. papers: those selected, whole.
+    papers: those selected, whole. guests: methods that stand in tables and figures beside the paper's own arms. arms: id -> spec.
+    efforts: id -> what it takes. points: (paper, arm name) -> its points. selected: the ids to train now; all, of a plan that was read.
+    code: hashes of all code that the runs depend on, {"tasks": {task: hash}, "methods": {method: hash}}.
     """
 
     tier: TierFile
     papers: dict[str, Paper]
     guests: list[str]
     arms: dict[str, ArmSpec] = field(default_factory=dict)
+    efforts: dict[str, Effort] = field(default_factory=dict)
     points: dict[tuple[str, str], list[Point]] = field(default_factory=dict)
-    selected: list[str] = field(default_factory=list)
+    code: dict[str, dict[str, str]] = field(default_factory=dict)
+    selected: list[str] = field(default_factory=list, compare=False)
 
-    def runs(self) -> int:
-        return sum(len(self.seeds(arm)) for arm in self.selected)
+    def runs(self) -> list[str]:
+        """The ids of all selected runs."""
+        return [run for arm in self.selected for run in self.runs_of(arm)]
 
-    def seeds(self, arm_id: str) -> list[int]:
-        return self.tier.seeds_of(self.arms[arm_id].task)
+    def runs_of(self, arm: str) -> list[str]:
+        return [run_id(arm, seed) for seed in self.seeds(arm)]
 
-    def resources(self, arm_id: str) -> Resources:
-        """What the task says of a run on the arm's dataset; one GPU where it says nothing."""
-        spec = self.arms[arm_id]
-        return read_task(spec.task).resources.get(spec.dataset) or Resources()
+    def seeds(self, arm: str) -> list[int]:
+        return list(self.efforts[arm].seeds)
 
-    def gpus(self, arm_id: str) -> int:
-        """How many GPUs a run of the arm takes at this tier; 0: one CPU core.
+    def gpus(self, arm: str) -> int:
+        return self.efforts[arm].gpus
 
-        Several only where the recipe says what each passes through the network at once, and they share a step evenly: of
-        batch_size samples in parts of device_batch_size, or of update_freq batches.
-        """
-        recipe, most = self.arms[arm_id].recipe, min(self.tier.gpus, self.resources(arm_id).gpus)
-        whole, part = recipe.get("batch_size", 1), recipe.get("device_batch_size")
-        if "update_freq" in recipe:
-            whole, part = recipe["update_freq"], 1
-        return next((n for n in range(most, 1, -1) if part and whole % (n * part) == 0), min(most, 1))
+    def run_seconds(self, arm: str) -> float:
+        return self.efforts[arm].seconds
 
-    def seconds(self, arm_id: str) -> float:
-        """Expected seconds of training an arm, all seeds one after another, on what the tier gives it."""
-        return self.run_seconds(arm_id) * len(self.seeds(arm_id))
-
-    def run_seconds(self, arm_id: str) -> float:
-        return expected_seconds(self.arms[arm_id], self.tier.machine) / max(1, self.gpus(arm_id))
+    def seconds(self, arm: str) -> float:
+        """Expected seconds of an arm, all seeds one after another."""
+        return self.run_seconds(arm) * len(self.seeds(arm))
 
     def job_seconds(self, job: Job) -> float:
         return sum(self.run_seconds(arm) * len(seeds) for arm, seeds in job.items())
 
+    def arms_at(self, paper: str, name: str) -> list[str]:
+        """The ids of a paper's arm: one, or as many as its sweep has points."""
+        return [arm for _, arm in self.points.get((paper, name), [])]
 
-def make_plan(tier_name: str, selection: Selection = Selection()) -> Plan:
-    """The plan of a tier; every mistake in papers, tiers, methods and the selection is found here."""
-    tier = read_tier(tier_name)
-    _check_selection(selection)
-    every = {key: read_paper(key) for key in paper_keys()}
-    papers = {key: every[key] for key in selection.papers or every}
-    named = {arm.method for paper in every.values() for arm in paper.arms.values()}
-    guests = sorted((set(method_names()) - named) | set(selection.methods))
-    plan = Plan(tier, papers, guests)
-    for key, paper in papers.items():
-        check_overrides(tier, key, paper.arms)
-        for name, arm in wanted_arms(plan, paper).items():
-            _add(plan, key, name, arm, paper)
-    plan.selected = [a for a in plan.arms if _is_selected(plan.arms[a], selection)]
-    sources = dict.fromkeys(plan.arms[a].source for a in plan.selected)
-    plan.selected += [s for s in sources if s and s not in plan.selected]
-    return plan
+    @cached_property
+    def names(self) -> dict[str, list[str]]:
+        """id -> the papers' arms that it is, each as paper/arm (a guest's: paper/arm@method)."""
+        found: dict[str, list[str]] = {}
+        for (paper, name), points in self.points.items():
+            for _, arm in points:
+                found.setdefault(arm, []).append(f"{paper}/{name}")
+        return {arm: sorted(set(names)) for arm, names in found.items()}
 
+    def model_names(self, arm: str) -> list[str]:
+        """What the arm's network is called where it was asked for: resnet50, also where a tier affords a smaller one."""
+        pairs = [name.split("/", 1) for name in self.names.get(arm, [])]
+        models = [self.papers[paper].arms[name.partition(GUEST)[0]].model for paper, name in pairs if paper in self.papers]
+        return sorted({model if isinstance(model, str) else model.get("use", model.get("family", "")) for model in models})
 
-def wanted_arms(plan: Plan, paper: Paper) -> dict[str, Arm]:
-    """The arms that the paper's claims, tables and figures need at this tier, guests' included."""
-    wanted: dict[str, Arm] = {}
-    for claim in paper.claims:
-        if claim_runs_at(claim, plan.tier.tier):
-            wanted |= {o.arm: paper.arms[o.arm] for test in claim.tests for o in test.operands()}
-    for shown in (*paper.tables, *paper.figures):
-        if reached(shown.start, plan.tier.tier):
-            wanted |= {arm: paper.arms[arm] for arm in shown.every_arm()}
-            wanted |= guest_arms(plan, paper, shown)
-    for arm in list(wanted.values()):
-        if arm.norms_from:
-            wanted[arm.norms_from] = paper.arms[arm.norms_from]
-    return wanted
+    def only(self, arms: set[str]) -> "Plan":
+        """The plan of these arms alone, as tables and claims read it; the points of the others stay, to say that they did not run."""
+        kept = {arm: spec for arm, spec in self.arms.items() if arm in arms}
+        efforts = {arm: self.efforts[arm] for arm in kept}
+        return replace(self, arms=kept, efforts=efforts, selected=[arm for arm in self.selected if arm in kept])
 
+    def text(self) -> str:
+        """plan.json. Equal plans have equal text, whether trained yet or not."""
+        content = {
+            "tier": self.tier.tier,
+            "papers": list(self.papers),
+            "guests": self.guests,
+            "arms": {arm: {"spec": asdict(spec), **asdict(self.efforts[arm])} for arm, spec in sorted(self.arms.items())},
+            "points": [
+                {"paper": paper, "arm": name, "point": point, "id": arm}
+                for (paper, name), points in sorted(self.points.items())
+                for point, arm in points
+            ],
+            "code": self.code,
+        }
+        return json.dumps(content, indent=1, sort_keys=True) + "\n"
 
-def guest_arms(plan: Plan, paper: Paper, shown: Table | Figure) -> dict[str, Arm]:
-    """Arms of a table's guest row, or a figure's guest arm, with each guest in the method's place, named arm@guest."""
-    present = {paper.arms[arm].method for arm in shown.every_arm()}
-    places = [(guest, arm) for guest in plan.guests if guest not in present for arm in shown.guest_places()]
-    return {guest_arm_name(arm, guest): as_guest(paper.arms[arm], guest) for guest, arm in places}
+    @cached_property
+    def digest(self) -> str:
+        """Of plan.json."""
+        return digest(self.text())
 
+    def write(self, root: Path) -> None:
+        """plan.json, papers/ and tier.yaml in the folder `root`."""
+        for source in (*(paper.path for paper in self.papers.values()), *(paper.reported_path for paper in self.papers.values())):
+            write_if_changed(root / PAPERS / source.name, source.read_text(encoding="utf-8"))
+        write_if_changed(root / TIER, self.tier.path.read_text(encoding="utf-8"))
+        write_if_changed(root / NAME, self.text())
 
-def guest_arm_name(arm: str, guest: str) -> str:
-    return f"{arm}{GUEST}{guest}"
-
-
-def claim_runs_at(claim: Claim, tier: str) -> bool:
-    return reached(claim.start, tier) and not absence(claim.task)
-
-
-def _add(plan: Plan, paper_key: str, name: str, arm: Arm, paper: Paper) -> None:
-    if (paper_key, name) in plan.points or absence(arm.task):
-        return
-    result: list[Point] = []
-    for point, spec in points(paper_key, name, arm, plan.tier):
-        if arm.norms_from:
-            _, source = points(paper_key, arm.norms_from, paper.arms[arm.norms_from], plan.tier)[0]
-            spec = with_norms_from(spec, source)
-        plan.arms[spec.id] = spec
-        result.append((point, spec.id))
-    plan.points[paper_key, name] = result
-
-
-def _is_selected(spec: ArmSpec, selection: Selection) -> bool:
-    in_task = not selection.tasks or spec.task in selection.tasks
-    return in_task and (not selection.methods or spec.method in selection.methods)
-
-
-def _check_selection(selection: Selection) -> None:
-    for what, given, known in (
-        ("paper", selection.papers, paper_keys()),
-        ("task", selection.tasks, task_names()),
-        ("method", selection.methods, method_names()),
-    ):
-        for name in given:
-            if name not in known:
-                raise unknown(f"config: {what}s", what, name, known)
-
-
-def jobs(plan: Plan, wanted: list[str], processes: int | None = None) -> list[Job]:
-    """Runs put together into processes, so that imports are paid once; arms that need another's norms come later. Deterministic.
-
-    processes: how many there are on one machine, where those on a CPU share their runs at the end (sharing.py): they get a job each. None:
-    jobs of about `job_seconds`, that a queue takes in any order.
-    """
-    order = sorted(wanted, key=lambda a: (bool(plan.arms[a].source), -plan.seconds(a), a))
-    shared = [a for a in order if processes and not plan.gpus(a)]
-    result = _dealt(plan, shared, processes or 1)
-    for depends in (False, True):
-        result += _cut(plan, [a for a in order if a not in set(shared) and bool(plan.arms[a].source) == depends])
-    return result
+    @classmethod
+    def read(cls, root: Path) -> "Plan":
+        """The plan in the folder `root`. Raises InputError where one of its files is missing or broken."""
+        path = root / NAME
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            points: dict[tuple[str, str], list[Point]] = {}
+            for row in content["points"]:
+                points.setdefault((row["paper"], row["arm"]), []).append((row["point"], row["id"]))
+            arms = content["arms"].items()
+            specs = {arm: arm_from(entry["spec"]) for arm, entry in arms}
+            efforts = {arm: Effort(tuple(entry["seeds"]), entry["seconds"], entry["gpus"]) for arm, entry in arms}
+            papers, guests, code = content["papers"], content["guests"], content["code"]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"{path}: is missing or broken ({error!r}); `snakemake all` writes it again") from error
+        return cls(
+            read_tier_file(root / TIER),
+            {key: read_paper(key, root / PAPERS) for key in papers},
+            guests,
+            specs,
+            efforts,
+            points,
+            code,
+            list(specs),
+        )
 
 
-def _dealt(plan: Plan, order: list[str], processes: int) -> list[Job]:
-    """A job for each process and task, fewer where they would be short; each arm, long ones first, goes where least is to be done yet,
-    or where the arm is whose norms it needs.
-    """
-    result = []
-    for task in dict.fromkeys(plan.arms[a].task for a in order):
-        arms = [a for a in order if plan.arms[a].task == task]
-        count = max(1, min(processes, int(sum(plan.seconds(a) for a in arms) / SHORT_JOB)))
-        packs: list[Job] = [{} for _ in range(count)]
-        filled = [0.0] * count
-        for arm in arms:
-            with_source = [i for i in range(count) if plan.arms[arm].source in packs[i]]
-            i = min(with_source or range(count), key=filled.__getitem__)
-            packs[i][arm] = plan.seeds(arm)
-            filled[i] += plan.seconds(arm)
-        result += packs
-    return [job for job in result if job]
+def copy_plan(root: Path, to: Path) -> None:
+    """The files of a plan, from one folder into another."""
+    to.mkdir(parents=True, exist_ok=True)
+    for name in (NAME, TIER):
+        shutil.copyfile(root / name, to / name)
+    shutil.copytree(root / PAPERS, to / PAPERS, dirs_exist_ok=True)
 
 
-def _cut(plan: Plan, level: list[str]) -> list[Job]:
-    """Long runs come first and jobs get smaller toward the end, so that all end together: none is expected to take more than half of
-    what is left. The seeds of an arm stay together as far as that lets them.
-    """
-    result: list[Job] = []
-    left = sum(plan.seconds(a) for a in level)
-    open_jobs: dict[tuple[str, int], tuple[Job, float]] = {}
-    for arm, seed in [(a, s) for a in level for s in plan.seeds(a)]:
-        alike, run = (plan.arms[arm].task, plan.gpus(arm)), plan.run_seconds(arm)
-        job, seconds = open_jobs.get(alike, ({}, 0.0))
-        if not job or seconds + run / 2 > min(plan.tier.job_seconds, max(SHORT_JOB, (left + seconds) / 2)):
-            job, seconds = {}, 0.0
-            result.append(job)
-        job.setdefault(arm, []).append(seed)
-        open_jobs[alike] = job, seconds + run
-        left -= run
-    return result
+def resources_of(spec: ArmSpec) -> Resources:
+    """What the task says of a run on the arm's dataset; one GPU where it says nothing."""
+    return read_task(spec.task).resources.get(spec.dataset) or Resources()

@@ -18,7 +18,7 @@ import pandas as pd
 
 from normbench.analysis.prediction import read_prediction
 from normbench.analysis.results import Measured
-from normbench.config.papers import Paper, Table, read_paper
+from normbench.config.papers import Paper, Table
 from normbench.core.errors import InputError
 from normbench.core.files import write_json
 from normbench.core.gc_tuning import leave_imports_alone
@@ -60,8 +60,8 @@ def write_figures(measured: Measured, claims: list[dict[str, str]], folder: Path
     measured.look_through()
     todo = [
         (folder / key, key, draw)
-        for key in measured.plan["papers"]
-        for draw in paper_figures(read_paper(key), [row for row in claims if row["paper"] == key], measured, folder.parent / "pictures")
+        for key, paper in measured.plan.papers.items()
+        for draw in paper_figures(paper, [row for row in claims if row["paper"] == key], measured, folder.parent / "pictures")
     ]
     if prediction is not None:
         todo.append((folder, "", lambda: _if_any(prediction_figure(prediction, measured.tier))))

@@ -148,15 +148,15 @@ class Shaped:
         return {claim: {o.arm for test in tests for o in test.operands()} for claim, tests in bare.items()}
 
     def _setting(self, arm: str) -> str:
-        spec = self.measured.plan["arms"][arm]["spec"]
-        recipe = spec["recipe"]
+        spec = self.measured.plan.arms[arm]
+        recipe = spec.recipe
         batch = recipe["batch_size"] if "batch_size" in recipe else f"{recipe['max_tokens'] * recipe['update_freq']:,} tokens"
         if recipe.get("epochs"):
-            return f"{spec['dataset']}, {recipe['epochs']:g} epochs of {batch}"
-        return f"{spec['dataset']}, {recipe['steps']} steps of {batch}" if recipe.get("steps") else f"{spec['dataset']}, a batch of {batch}"
+            return f"{spec.dataset}, {recipe['epochs']:g} epochs of {batch}"
+        return f"{spec.dataset}, {recipe['steps']} steps of {batch}" if recipe.get("steps") else f"{spec.dataset}, a batch of {batch}"
 
     def _arms(self) -> dict[Place, str]:
-        return {key: c.arm for key, c in self.cells.items() if c.arm and c.arm in self.measured.plan["arms"]}
+        return {key: c.arm for key, c in self.cells.items() if c.arm and c.arm in self.measured.plan.arms}
 
     def notes(self) -> tuple[dict[str, list[str]], dict[str, str]]:
         """(row -> marks, mark -> note): what a row's runs had that its baseline's, in the same column, had not."""
@@ -168,7 +168,7 @@ class Shaped:
             told = {}
             for column in self.table.columns:
                 if (name, column) in arms and (baseline, column) in arms:
-                    ours, theirs = (self.measured.plan["arms"][arms[row, column]]["spec"]["recipe"] for row in (name, baseline))
+                    ours, theirs = (self.measured.plan.arms[arms[row, column]].recipe for row in (name, baseline))
                     differs = [
                         f"{WORDS.get(k, k)} {_value(ours[k])} against {_value(theirs[k])}" for k in TOLD if ours.get(k) != theirs.get(k)
                     ]

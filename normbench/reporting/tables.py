@@ -12,10 +12,10 @@ from pathlib import Path
 
 from normbench.analysis.results import Measured, NotRun, metric_of
 from normbench.claims.stats import mean_of
-from normbench.config.papers import Paper, Row, Table, reached, read_paper, reported_number
+from normbench.config.papers import Paper, Row, Table, reached, reported_number
 from normbench.core.errors import InputError
 from normbench.core.files import whole_file
-from normbench.planning.plan import guest_arm_name
+from normbench.planning.make import guest_arm_name
 from normbench.reporting.summary import read_claims
 from normbench.reporting.table_layout import Shaped
 from normbench.reporting.writers import latex, markdown
@@ -49,9 +49,9 @@ def main() -> int:
     args = parser.parse_args()
     try:
         measured, claims = Measured.read(args.root), read_claims(args.root / "claims.csv")
-        for key in measured.plan["papers"]:
-            for table in read_paper(key).tables:
-                write_table(read_paper(key), table, measured, args.root / "tables" / key, verdicts_of(key, claims))
+        for key, paper in measured.plan.papers.items():
+            for table in paper.tables:
+                write_table(paper, table, measured, args.root / "tables" / key, verdicts_of(key, claims))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -103,8 +103,8 @@ def guest_rows(paper: Paper, table: Table, measured: Measured) -> dict[str, Row]
         return {}
     arms = table.rows[table.guests].arms
     rows = {}
-    for guest in measured.plan["guests"]:
-        own = {column: name for column, arm in arms.items() if (paper.key, name := guest_arm_name(arm, guest)) in measured.points}
+    for guest in measured.plan.guests:
+        own = {column: name for column, arm in arms.items() if (paper.key, name := guest_arm_name(arm, guest)) in measured.plan.points}
         if own:
             rows[guest] = Row(title=guest, arms=own)
     return rows
@@ -115,7 +115,7 @@ def cell(paper: Paper, table: Table, name: str, row: Row, column: str, measured:
     metric = table.columns[column].metric or table.metric
     place = f"papers/{paper.key}.yaml: tables.{table.id}.rows.{name}"
     where = {**table.reported, **table.columns[column].reported, **row.reported}
-    number = reported_number(paper.key, where, place) if row.reported else None
+    number = reported_number(paper, where, place) if row.reported else None
     published = {"published": number["value"], "published_kind": number["kind"], "published_source": number["source"]} if number else {}
     arm = row.arms.get(column)
     own = {} if arm is None else _measure(paper, table, arm, metric, measured)

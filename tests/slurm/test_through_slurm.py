@@ -11,10 +11,12 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from normbench.core.files import write_json
 from normbench.core.schema import ROOT
 from normbench.execution.records import read_record
 from normbench.planning.cluster import Allocation, launcher
-from normbench.planning.line import Folders, open_line, write_jobs
+from normbench.planning.folders import Folders
+from normbench.planning.pipeline import arm_content, open_pipeline, write_jobs
 
 SNAKEMAKE = [sys.executable, "-m", "snakemake"]
 CLUSTER = ["--profile", "profiles/slurm", "--latency-wait", "5", "--slurm-init-seconds-before-status-checks", "3"]
@@ -125,8 +127,10 @@ def test_jobs_that_are_requeued_killed_and_canceled_end_as_a_local_run_does(slur
 def test_two_nodes_train_together(slurm, tmp_path):
     """Four processes, two a node, started as a job that takes two nodes starts them."""
     folders = Folders(tmp_path / "build", "tiny")
-    plan = open_line({"tier": "tiny", "papers": "norm_matters", "tasks": "imagenet", "build": str(folders.build)}).plan
+    plan = open_pipeline({"tier": "tiny", "papers": "norm_matters", "tasks": "imagenet", "build": str(folders.build)}).plan
     arm = next(arm for arm, spec in plan.arms.items() if (spec.dataset, spec.method) == ("digits32", "batch_norm") and not spec.source)
+    plan.write(folders.root)
+    write_json(folders.arm(arm), arm_content(plan, arm))
     write_jobs(folders, {"wide": {arm: plan.seeds(arm)}})
     env, data, log = environment(slurm), folders.build / "data", tmp_path / "log"
     subprocess.run(
@@ -139,7 +143,7 @@ def test_two_nodes_train_together(slurm, tmp_path):
             "--dataset",
             "digits32",
             "--ready",
-            folders.ready("digits32"),
+            folders.ready("digits32", folders.build / "data"),
         ],
         check=True,
     )

@@ -8,10 +8,9 @@ from normbench.analysis.prediction import read_prediction
 from normbench.analysis.prediction_score import NAMES, score
 from normbench.analysis.ranking import comparison
 from normbench.analysis.results import Measured
-from normbench.config.papers import Claim, Paper, Table, paper_keys, reached, read_paper
-from normbench.config.tiers import read_tier
+from normbench.config.papers import Claim, Paper, Table, paper_keys, reached
 from normbench.planning.coverage import missing
-from normbench.planning.line import read_content
+from normbench.planning.pipeline import read_content
 from normbench.reporting.page.embedded import inline_svg
 from normbench.reporting.page.ledger import claim_arms, entry, facets
 from normbench.reporting.page.packed import pack_json, packed_library
@@ -40,7 +39,7 @@ SECTIONS = [
 def content(root: Path, measured: Measured, claims: list[dict[str, str]], library: str | None = None) -> dict[str, Any]:
     """All that stands on the page but provenance and cost. library: packed_library(), where it is at hand."""
     figures, drawings = read_figures(root / "figures")
-    papers = {key: read_paper(key) for key in measured.plan["papers"]}
+    papers = measured.plan.papers
     behind = [claim_arms(papers[row["paper"]], _claim_of(papers, row), measured) for row in claims if row["verdict"] != "not run"]
     arms = arms_shown(measured, [one["arm"] for found in behind for one in found])
     index = {arm: i for i, arm in enumerate(arms)}
@@ -49,16 +48,16 @@ def content(root: Path, measured: Measured, claims: list[dict[str, str]], librar
     found = counts(claims)
     prediction = _prediction(root / "prediction.csv", figures)
     return {
-        "tier": read_tier(measured.tier),
-        "seeds": measured.plan["seeds"],
+        "tier": measured.plan.tier,
+        "seeds": measured.plan.tier.seeds,
         "sections": [(id_, title) for id_, title in SECTIONS if id_ != "prediction" or prediction],
         "verdicts": [(name, *mark) for name, mark in VERDICTS.items()],
         "counts": [(paper, found.get(paper.key, dict.fromkeys(VERDICTS, 0))) for paper in papers.values()],
         "entries": entries,
         "facets": facets(entries),
         "papers": [_paper(paper, [r for r in claims if r["paper"] == key], measured, figures) for key, paper in papers.items()],
-        "absent": [key for key in paper_keys() if key not in measured.plan["papers"]],
-        "guests": measured.plan["guests"],
+        "absent": [key for key in paper_keys() if key not in measured.plan.papers],
+        "guests": measured.plan.guests,
         "prediction": prediction,
         "comparison": comparison(measured),
         "agreement": compared(root, list(papers.values()), measured),

@@ -37,29 +37,29 @@ def claim_arms(paper: Paper, claim: Claim, measured: Measured) -> list[dict[str,
     found: dict[str, dict[str, Any]] = {}
     for operand in (o for test in claim.tests for o in test.operands()):
         for point, arm in _points(paper, operand, measured):
-            if arm not in found and arm in measured.plan["arms"]:
+            if arm not in found and arm in measured.plan.arms:
                 label = label_of(paper, operand.arm) + (f", {point_words(point)}" if point else "")
                 found[arm] = {"arm": arm, "label": label, **_told(measured, arm)}
     return list(found.values())
 
 
 def _points(paper: Paper, operand: Operand, measured: Measured) -> list[tuple[dict[str, Any], str]]:
-    points = measured.points.get((paper.key, operand.arm), [])
+    points = measured.plan.points.get((paper.key, operand.arm), [])
     return [(p, arm) for p, arm in points if all(p.get(key) == value for key, value in operand.at.items())]
 
 
 def _told(measured: Measured, arm: str) -> dict[str, str]:
-    spec, rows = measured.plan["arms"][arm]["spec"], measured.runs_of(arm)
-    headline = read_task(spec["task"]).headline
-    unit = read_task(spec["task"]).metrics[headline].unit
+    spec, rows = measured.plan.arms[arm], measured.runs_of(arm)
+    headline = read_task(spec.task).headline
+    unit = read_task(spec.task).metrics[headline].unit
     values = measured.finished(arm, headline)
     lost, refused = (int((rows.status == status).sum()) for status in ("diverged", "refused"))
     ended = [f"{len(rows)} seeds" if len(rows) != 1 else "1 seed"] + [f"{lost} diverged"] * bool(lost) + ["refused"] * bool(refused)
     mean = sum(values) / len(values) if values else None
     return {
-        "method": spec["method"],
-        "network": model_label(spec["model"]),
-        "dataset": spec["dataset"],
+        "method": spec.method,
+        "network": model_label(spec.model),
+        "dataset": spec.dataset,
         "metric": headline.replace("_", " "),
         "mean": "–" if mean is None else amount(mean, unit, decimals(0, unit, (mean,))),
         "seeds": ", ".join(ended) if len(rows) else "not selected",

@@ -4,7 +4,7 @@ A curve is whole numbers of a thousand levels between the arm's lowest and highe
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -45,17 +45,17 @@ def run_data(measured: Measured, arms: list[str]) -> dict[str, Any]:
 
 def _metrics(measured: Measured, arm: str) -> list[str]:
     """The curves worth a look: what was trained on, and what the task is about."""
-    task = read_task(measured.plan["arms"][arm]["spec"]["task"])
+    task = read_task(measured.plan.arms[arm].task)
     return ["train_loss", task.headline]
 
 
 def _arm(measured: Measured, arm: str, metrics: list[str], given: Room) -> dict[str, Any]:
-    spec, rows = measured.plan["arms"][arm]["spec"], measured.runs_of(arm)
+    spec, rows = measured.plan.arms[arm], measured.runs_of(arm)
     headline = metrics[-1]
     values = measured.values_of(arm, headline)
     runs = [[int(seed), status, _short(values.get(seed))] for seed, status in zip(rows.seed, rows.status, strict=True)]
     curves = [one for metric in metrics if (one := _curves(measured, list(rows.run)[: given.seeds], metric, given.points))]
-    return {"id": arm, "spec": spec, "metric": headline, "runs": runs, "curves": curves}
+    return {"id": arm, "spec": asdict(spec), "metric": headline, "runs": runs, "curves": curves}
 
 
 def _curves(measured: Measured, runs: list[str], metric: str, points: int) -> dict[str, Any] | None:

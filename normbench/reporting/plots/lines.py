@@ -8,7 +8,7 @@ from normbench.analysis.results import Measured, NotRun
 from normbench.config.exhibits import Figure
 from normbench.config.papers import Paper
 from normbench.config.tiers import GUEST
-from normbench.planning.plan import guest_arm_name
+from normbench.planning.make import guest_arm_name
 
 LOGARITHMIC_ABOVE = 10.0  # largest over smallest mean: from there on an axis of equal steps hides most of them
 
@@ -34,7 +34,7 @@ def arm_titles(paper: Paper, figure: Figure, measured: Measured) -> dict[str, st
 
     The arms of a figure share the start of their names; what follows is a row of the paper's tables.
     """
-    planned = [arm for arm in figure.arms if (paper.key, arm) in measured.points]
+    planned = [arm for arm in figure.arms if (paper.key, arm) in measured.plan.points]
     rows = {key: row.title for table in reversed(paper.tables) for key, row in table.rows.items()}
     titles = {arm: rows.get(name := arm.partition("_")[2], name.replace("_", " ")) for arm in planned}
     return titles | {
@@ -44,13 +44,13 @@ def arm_titles(paper: Paper, figure: Figure, measured: Measured) -> dict[str, st
 
 def guests(paper: Paper, place: str, measured: Measured) -> list[str]:
     """Arms with a guest's method in the place of `place`'s own, as far as they were planned."""
-    names = [guest_arm_name(place, guest) for guest in measured.plan["guests"]]
-    return [name for name in names if (paper.key, name) in measured.points]
+    names = [guest_arm_name(place, guest) for guest in measured.plan.guests]
+    return [name for name in names if (paper.key, name) in measured.plan.points]
 
 
 def read_line(paper: Paper, figure: Figure, arm: str, title: str, quantity: str, measured: Measured) -> Line | None:
     """One arm's line; None where it was not run or has nothing of this quantity."""
-    points = measured.points[paper.key, arm]
+    points = measured.plan.points[paper.key, arm]
     try:
         line = (
             _probed(points[0][1], title, quantity, measured)

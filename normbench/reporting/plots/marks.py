@@ -81,8 +81,8 @@ def interval(values: list[float]) -> tuple[float, float] | None:
 
 def chance_of(measured: Measured, arms: Iterable[str], metric: str) -> float | None:
     """What guessing reaches, where it is one value for all of these arms."""
-    specs = [measured.plan["arms"][arm]["spec"] for arm in arms]
-    levels = {guessing(metric_of(s["task"], metric), s["task"], s["dataset"]) for s in specs}
+    specs = [measured.plan.arms[arm] for arm in arms]
+    levels = {guessing(metric_of(s.task, metric), s.task, s.dataset) for s in specs}
     return levels.pop() if len(levels) == 1 else None
 
 

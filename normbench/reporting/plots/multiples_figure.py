@@ -85,7 +85,7 @@ def _of_arms(figure: Figure, quantity: str, lines: list[Line], without: list[str
 
 def _of_one_arm(paper: Paper, figure: Figure, found: dict[str, dict[str, Line]], measured: Measured) -> Drawn:
     (arm,) = {arm for lines in found.values() for arm in lines}
-    spec = measured.plan["arms"][measured.points[paper.key, arm][0][1]]["spec"]
+    spec = measured.plan.arms[measured.plan.arms_at(paper.key, arm)[0]]
     with mpl.rc_context(RC):
         size, across = (2.4, 2.0), len(found)
         total = 0.95 + across * size[0] + (across - 1) * 0.85
@@ -94,12 +94,12 @@ def _of_one_arm(paper: Paper, figure: Figure, found: dict[str, dict[str, Line]],
         for ax, (quantity, lines) in zip(axes[0], found.items(), strict=True):
             line, log = lines[arm], logarithmic([lines[arm]])
             _axes(ax, figure.along, log, [line], size[0])
-            curves = [theory(word, np.array(line.x), spec["model"].get("width")) for word in figure.theory.get(quantity, [])]
+            curves = [theory(word, np.array(line.x), spec.model.get("width")) for word in figure.theory.get(quantity, [])]
             low, high = _limits([line, *(Line("", line.x, [[v] for v in curve]) for curve in curves)], log)
             ax.set_ylim(low, high)
             _own(ax, line, figure.along, log)
             for word in figure.theory.get(quantity, []):
-                _theory(ax, word, line, spec["model"].get("width"))
+                _theory(ax, word, line, spec.model.get("width"))
             ax.set_xlabel(marks.place(figure.along))
             ax.set_ylabel(marks.quantity_label(quantity, {}))
         handles = _key(figure, "", [line for lines in found.values() for line in lines.values()])

@@ -70,7 +70,7 @@ def _points(paper: Paper, figure: Figure, panel: Panel, measured: Measured) -> l
             pass
         where = [{**panel.reported, "method": method, "metric": metric} for metric in (figure.along, figure.quantities[0])]
         place = f"papers/{paper.key}.yaml: figures.{figure.id}"
-        pair = [] if guest else [reported_number(paper.key, coordinates, place) for coordinates in where]
+        pair = [] if guest else [reported_number(paper, coordinates, place) for coordinates in where]
         if pair and all(pair):
             found.append(Point(label, float(pair[0]["value"]), float(pair[1]["value"]), published=True))
     return found
@@ -78,7 +78,7 @@ def _points(paper: Paper, figure: Figure, panel: Panel, measured: Measured) -> l
 
 def _title(paper: Paper, figure: Figure, panel: Panel, points: list[Point]) -> str:
     ours = [(p.x, p.y) for p in points if not (p.published or p.guest)]
-    number = reported_number(paper.key, {**figure.reported, **panel.reported}, f"papers/{paper.key}.yaml: figures.{figure.id}")
+    number = reported_number(paper, {**figure.reported, **panel.reported}, f"papers/{paper.key}.yaml: figures.{figure.id}")
     parts = [f"correlation {pearson(*zip(*ours, strict=True)).r:+.2f} over {len(ours)} layers"] if len(ours) > 2 else []
     parts += [f"published {float(number['value']):+.2f}"] if number else []
     return f"{panel.title}: {', '.join(parts)}" if parts else panel.title

@@ -18,7 +18,7 @@ Points = list[tuple[float, str]]  # swept value, arm id
 
 def sweep_figure(paper: Paper, arm: str, measured: Measured) -> Drawn | None:
     """The figure of a swept arm; None where it has one point only or was not trained."""
-    points = measured.points.get((paper.key, arm), [])
+    points = measured.plan.points.get((paper.key, arm), [])
     swept = [key for key in (points[0][0] if points else {}) if len({p[key] for p, _ in points}) > 1]
     if not swept:
         return None

@@ -99,7 +99,7 @@ def published_value(shaped: Shaped, row: str, column: str, told: Metric | None) 
     """The published number of a cell, where it is one and has the metric's unit and range."""
     table, title = shaped.table, shaped.rows[row]
     where = {**table.reported, **table.columns[column].reported, **title.reported}
-    number = reported_number(shaped.paper.key, where, f"tables.{table.id}") if title.reported else None
+    number = reported_number(shaped.paper, where, f"tables.{table.id}") if title.reported else None
     if number is None or told is None or number["unit"] != told.unit:
         return None
     try:

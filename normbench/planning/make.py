@@ -1,0 +1,128 @@
+"""From papers and a tier to a plan: which runs there are, who asked for them, and which the user selected. Torch-free."""
+
+from dataclasses import dataclass
+
+from normbench.config.cost_model import expected_seconds
+from normbench.config.method_files import method_names
+from normbench.config.papers import Arm, Claim, Figure, Paper, Table, paper_keys, reached, read_paper
+from normbench.config.spec import ArmSpec, code_of_run
+from normbench.config.tasks import absence, task_names
+from normbench.config.tiers import GUEST, TierFile, as_guest, check_overrides, points, read_tier, with_norms_from
+from normbench.core.errors import unknown
+from normbench.planning.plan import Effort, Plan, Point, resources_of
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What the user asked for on the command line; empty means all."""
+
+    papers: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ()
+
+
+def make_plan(tier_name: str, selection: Selection = Selection()) -> Plan:
+    """The plan of a tier; every mistake in papers, tiers, methods and the selection is found here."""
+    tier = read_tier(tier_name)
+    _check_selection(selection)
+    every = {key: read_paper(key) for key in paper_keys()}
+    papers = {key: every[key] for key in selection.papers or every}
+    named = {arm.method for paper in every.values() for arm in paper.arms.values()}
+    guests = sorted((set(method_names()) - named) | set(selection.methods))
+    plan = Plan(tier, papers, guests)
+    for key, paper in papers.items():
+        check_overrides(tier, key, paper.arms)
+        for name, arm in wanted_arms(plan, paper).items():
+            _add(plan, key, name, arm, paper)
+    plan.efforts = {arm: effort_of(spec, tier) for arm, spec in plan.arms.items()}
+    plan.code = code_of_plan(plan)
+    plan.selected = [a for a in plan.arms if _is_selected(plan.arms[a], selection)]
+    sources = dict.fromkeys(plan.arms[a].source for a in plan.selected)
+    plan.selected += [s for s in sources if s and s not in plan.selected]
+    return plan
+
+
+def effort_of(spec: ArmSpec, tier: TierFile) -> Effort:
+    """What an arm takes at a tier."""
+    gpus = gpus_of(spec, tier)
+    return Effort(tuple(tier.seeds_of(spec.task)), round(expected_seconds(spec, tier.machine) / max(1, gpus), 4), gpus)
+
+
+def gpus_of(spec: ArmSpec, tier: TierFile) -> int:
+    """How many GPUs a run of the arm takes at a tier; 0: one CPU core.
+
+    Several only where the recipe says what each passes through the network at once, and they share a step evenly: of
+    batch_size samples in parts of device_batch_size, or of update_freq batches.
+    """
+    most = min(tier.gpus, resources_of(spec).gpus)
+    whole, part = spec.recipe.get("batch_size", 1), spec.recipe.get("device_batch_size")
+    if "update_freq" in spec.recipe:
+        whole, part = spec.recipe["update_freq"], 1
+    return next((n for n in range(most, 1, -1) if part and whole % (n * part) == 0), min(most, 1))
+
+
+def code_of_plan(plan: Plan) -> dict[str, dict[str, str]]:
+    """The hashes of all code that the plan's runs depend on."""
+    found = [(spec, code_of_run(spec.task, spec.method)) for spec in plan.arms.values()]
+    parts = {"tasks": {spec.task: code["task"] for spec, code in found}, "methods": {spec.method: code["method"] for spec, code in found}}
+    return parts | {"library": {"normbench": found[0][1]["library"]} if found else {}}
+
+
+def wanted_arms(plan: Plan, paper: Paper) -> dict[str, Arm]:
+    """The arms that the paper's claims, tables and figures need at this tier, guests' included."""
+    wanted: dict[str, Arm] = {}
+    for claim in paper.claims:
+        if claim_runs_at(claim, plan.tier.tier):
+            wanted |= {o.arm: paper.arms[o.arm] for test in claim.tests for o in test.operands()}
+    for shown in (*paper.tables, *paper.figures):
+        if reached(shown.start, plan.tier.tier):
+            wanted |= {arm: paper.arms[arm] for arm in shown.every_arm()}
+            wanted |= guest_arms(plan, paper, shown)
+    for arm in list(wanted.values()):
+        if arm.norms_from:
+            wanted[arm.norms_from] = paper.arms[arm.norms_from]
+    return wanted
+
+
+def guest_arms(plan: Plan, paper: Paper, shown: Table | Figure) -> dict[str, Arm]:
+    """Arms of a table's guest row, or a figure's guest arm, with each guest in the method's place, named arm@guest."""
+    present = {paper.arms[arm].method for arm in shown.every_arm()}
+    places = [(guest, arm) for guest in plan.guests if guest not in present for arm in shown.guest_places()]
+    return {guest_arm_name(arm, guest): as_guest(paper.arms[arm], guest) for guest, arm in places}
+
+
+def guest_arm_name(arm: str, guest: str) -> str:
+    return f"{arm}{GUEST}{guest}"
+
+
+def claim_runs_at(claim: Claim, tier: str) -> bool:
+    return reached(claim.start, tier) and not absence(claim.task)
+
+
+def _add(plan: Plan, paper_key: str, name: str, arm: Arm, paper: Paper) -> None:
+    if (paper_key, name) in plan.points or absence(arm.task):
+        return
+    result: list[Point] = []
+    for point, spec in points(paper_key, name, arm, plan.tier):
+        if arm.norms_from:
+            _, source = points(paper_key, arm.norms_from, paper.arms[arm.norms_from], plan.tier)[0]
+            spec = with_norms_from(spec, source)
+        plan.arms[spec.id] = spec
+        result.append((point, spec.id))
+    plan.points[paper_key, name] = result
+
+
+def _is_selected(spec: ArmSpec, selection: Selection) -> bool:
+    in_task = not selection.tasks or spec.task in selection.tasks
+    return in_task and (not selection.methods or spec.method in selection.methods)
+
+
+def _check_selection(selection: Selection) -> None:
+    for what, given, known in (
+        ("paper", selection.papers, paper_keys()),
+        ("task", selection.tasks, task_names()),
+        ("method", selection.methods, method_names()),
+    ):
+        for name in given:
+            if name not in known:
+                raise unknown(f"config: {what}s", what, name, known)

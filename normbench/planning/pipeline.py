@@ -1,0 +1,190 @@
+"""What the Snakefile needs to know: the plan, what of it is done, which jobs are left. Torch-free.
+
+`open_pipeline` reads and changes no file: a dry run, a look at the plan, or a second invocation that Snakemake's lock refuses leave a
+running build as it is. `prepare` writes what jobs read, once Snakemake holds its lock.
+"""
+
+import itertools
+import json
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from normbench.config.papers import TIERS
+from normbench.config.spec import code_of_run, digest, run_id
+from normbench.core.errors import InputError, unknown
+from normbench.core.files import write_if_changed
+from normbench.planning.budget import within_budget
+from normbench.planning.cluster import Allocation, allocation
+from normbench.planning.folders import SHORT, Folders
+from normbench.planning.make import Selection, make_plan
+from normbench.planning.packing import jobs
+from normbench.planning.plan import Job, Plan
+
+CONFIG = ("tier", "papers", "tasks", "methods", "data", "tracking_uri", "build", "budget_gpu_hours", "results", "old", "new", "folder")
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A build as it stands.
+
+    plan: all runs of the tier. jobs: job id -> arms still to be trained, and which seeds of them. done: arms whose records are complete and
+    current. main: whether this is the process that the user started; a cluster's job reads the Snakefile again while others run.
+    """
+
+    plan: Plan
+    folders: Folders
+    data: Path
+    tracking_uri: str
+    jobs: dict[str, Job]
+    done: list[str]
+    main: bool
+
+    def path(self, *parts: str) -> str:
+        return str(self.folders.root.joinpath(*parts))
+
+    @cached_property
+    def shown(self) -> Plan:
+        """The plan of what is done and what is left: what tables and claims read."""
+        return self.plan.only({*self.done, *(arm for job in self.jobs.values() for arm in job)})
+
+    @cached_property
+    def id(self) -> str:
+        """Of the plan that tables and claims read."""
+        return self.shown.digest[:SHORT]
+
+    def unfinished(self) -> list[str]:
+        """What appears when the jobs that are left have ended.
+
+        A rule that stands behind them has to ask for these: Snakemake makes nothing again that is missing behind a file that looks up to
+        date.
+        """
+        return [str(self.folders.job_done(job)) for job in self.jobs]
+
+    def collected(self) -> str:
+        """What says that the tables hold the runs of this plan and of no other."""
+        return str(self.folders.collected(self.id))
+
+    def tracked(self) -> str:
+        """What says that MLflow has the records."""
+        return str(self.folders.tracked(self.tracking_uri))
+
+    def files(self) -> list[str]:
+        """What people wrote that tables and claims are made of: papers and published numbers."""
+        papers = self.plan.papers.values()
+        return sorted({str(path) for paper in papers for path in (paper.path, paper.reported_path)})
+
+    def checked(self) -> list[str]:
+        """What says that every arm was built once; nothing inside a cluster's job, which was sent after that."""
+        return [str(self.folders.checked(self.id))] if self.main else []
+
+    def datasets_of(self, job: str) -> list[str]:
+        """What says that the job's data are ready; nothing inside a cluster's job, where other jobs may be left than when it was sent."""
+        return sorted({str(self.folders.ready(self.plan.arms[arm].dataset, self.data)) for arm in self.jobs.get(job, [])})
+
+    def jobs_before(self, job: str) -> list[str]:
+        """Jobs that record the weight norms which arms of this one use."""
+        sources = {self.plan.arms[arm].source for arm in self.jobs.get(job, [])} - {None}
+        before = [other for other, arms in self.jobs.items() if sources & set(arms) and other != job] if sources else []
+        return [str(self.folders.job_done(other)) for other in before]
+
+    def _arms_of(self, job: str) -> Job:
+        """From its file where it is none of this process's: inside a cluster's job other ones may be left."""
+        return self.jobs[job] if job in self.jobs else read_content(self.folders.job(job))["arms"]
+
+    def priority(self, job: str) -> int:
+        """Expected seconds of a job."""
+        return round(self.plan.job_seconds(self._arms_of(job)))
+
+    def allocation(self, job: str) -> Allocation:
+        """What a job asks a cluster for."""
+        return allocation(self.plan, self._arms_of(job))
+
+
+def open_pipeline(config: dict[str, Any], main: bool = True, processes: int | None = None) -> Pipeline:
+    """The build that `config` (Snakemake's --config) asks for, as it stands. Changes no file.
+
+    processes: how many jobs run side by side on this machine; None on a cluster. Raises InputError for a mistake in any file or value.
+    """
+    for key in config:
+        if key not in CONFIG:
+            raise unknown("--config", "key", key, CONFIG)
+    tier = str(config.get("tier", "quick"))
+    if tier not in TIERS:
+        raise unknown("--config tier", "tier", tier, TIERS)
+    plan = make_plan(tier, Selection(*(_words(config.get(key, "")) for key in ("papers", "tasks", "methods"))))
+    build = Path(config.get("build", "build"))
+    folders = Folders(build, tier)
+    done = [arm for arm in plan.arms if folders.index(arm).is_file() and is_done(folders, arm_content(plan, arm))]
+    left = [arm for arm in plan.selected if arm not in set(done)]
+    if "budget_gpu_hours" in config:
+        left = within_budget(plan, folders.root, left, config["budget_gpu_hours"])
+    named = {job_id(folders, pack): pack for pack in jobs(plan, left, processes)}
+    tracking_uri = str(config.get("tracking_uri", f"sqlite:///{build}/mlflow.db"))
+    return Pipeline(plan, folders, Path(config.get("data", build / "data")), tracking_uri, named, done, main)
+
+
+def job_id(folders: Folders, pack: Job) -> str:
+    """Of the content of its file: a name under which no job has ended. Where one has that trained the same, records were lost since."""
+    names = (digest({"arms": pack, **({"again": i} if i else {})})[:SHORT] for i in itertools.count())
+    return next(name for name in names if not folders.job_done(name).is_file())
+
+
+def prepare(pipeline: Pipeline) -> None:
+    """Write what jobs and tables read: the plan, its arms, the jobs that are left. Only for who holds Snakemake's lock."""
+    folders = pipeline.folders
+    pipeline.shown.write(folders.root)
+    for arm in pipeline.plan.arms:
+        write_if_changed(folders.arm(arm), json.dumps(arm_content(pipeline.plan, arm), indent=1, sort_keys=True) + "\n")
+    write_jobs(folders, pipeline.jobs)
+
+
+def write_jobs(folders: Folders, named: dict[str, Job]) -> None:
+    """jobs/<job>.json"""
+    for job, arms in named.items():
+        write_if_changed(folders.job(job), json.dumps({"job": job, "arms": arms}, indent=1) + "\n")
+
+
+def arm_content(plan: Plan, arm: str) -> dict[str, Any]:
+    """arms/<arm>.json: what determines an arm's numbers."""
+    spec = plan.arms[arm]
+    return {"arm": arm, "spec": asdict(spec), "code": code_of_run(spec.task, spec.method), "seeds": plan.seeds(arm)}
+
+
+def arm_digest(content: dict[str, Any]) -> str:
+    """What the index of an arm must have been written for."""
+    return digest({key: content[key] for key in ("spec", "code", "seeds")})
+
+
+def is_done(folders: Folders, content: dict[str, Any]) -> bool:
+    """Whether all records of the arm of that content are there, of the sizes they had when written, for this very arm and code."""
+    arm = content["arm"]
+    try:
+        index = json.loads(folders.index(arm).read_text(encoding="utf-8"))
+        if index["content"] != arm_digest(content) or set(index["records"]) != {run_id(arm, seed) for seed in content["seeds"]}:
+            return False
+        return all(folders.record(run).stat().st_size == entry["bytes"] for run, entry in index["records"].items())
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def other_tiers(root: Path) -> list[Path]:
+    """The folders of other tiers beside `root` that have run, the smallest first; tiny is for trying out and compares to nothing."""
+    beside = [root.parent / tier for tier in TIERS if tier not in (root.name, TIERS[0])]
+    return [folder for folder in beside if all((folder / name).is_file() for name in ("plan.json", "runs.parquet", "claims.csv"))]
+
+
+def read_content(path: Path) -> dict[str, Any]:
+    """An arm's or a job's file, written by `prepare`."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: is missing or broken ({error}); `snakemake all` writes it again") from error
+
+
+def _words(value: Any) -> tuple[str, ...]:
+    """`--config papers=skipinit,rescalenet` or a list."""
+    if isinstance(value, str):
+        value = value.replace(",", " ").split()
+    return tuple(str(v) for v in value)
