@@ -15,9 +15,8 @@ from snakemake_executor_plugin_slurm_jobstep import get_cpu_setting, get_gpu_set
 from normbench.config.tasks import Resources, read_task, task_names
 from normbench.core.schema import ROOT
 from normbench.planning.cluster import Allocation, allocation, launcher
-from normbench.planning.make import make_plan
+from normbench.planning.make import effort_of, make_plan
 from normbench.planning.packing import jobs
-from normbench.planning.plan import Plan
 
 PROFILE = yaml.safe_load((ROOT / "profiles" / "slurm" / "config.yaml").read_text())
 SIGNALS = "--signals-to-handle=SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"
@@ -110,9 +109,9 @@ def test_the_first_attempts_time_follows_the_work_and_none_passes_the_limit():
 def test_the_memory_of_a_run_is_that_of_its_gpus(monkeypatch):
     plan = make_plan("paper")
     wide = Resources(gpus=8, nodes=2, cpus=6, mem_mb=10_000, runtime_minutes=99)
-    monkeypatch.setattr(Plan, "resources", lambda self, arm: wide)
+    monkeypatch.setattr("normbench.planning.cluster.resources_of", lambda spec: wide)
     arm = plan.selected[0]
-    plan.arms[arm].recipe.update(batch_size=1024, device_batch_size=128)
+    plan.efforts[arm] = replace(plan.efforts[arm], gpus=8)
     held = allocation(plan, {arm: [0]})
     assert (held.gpus, held.nodes, held.cpus, held.mem_mb, held.limit) == (8, 2, 6, 40_000, 99)
 
@@ -122,10 +121,10 @@ def test_the_memory_of_a_run_is_that_of_its_gpus(monkeypatch):
 )
 def test_a_run_takes_the_gpus_that_its_batch_fills(batch, device_batch, gpus, monkeypatch):
     plan = make_plan("paper")
-    monkeypatch.setattr(Plan, "resources", lambda self, arm: Resources(gpus=8))
-    arm = plan.selected[0]
-    plan.arms[arm].recipe.update(batch_size=batch, device_batch_size=device_batch)
-    assert plan.gpus(arm) == gpus
+    monkeypatch.setattr("normbench.planning.make.resources_of", lambda spec: Resources(gpus=8))
+    spec = next(spec for spec in plan.arms.values() if "device_batch_size" in spec.recipe)
+    changed = replace(spec, recipe={**spec.recipe, "batch_size": batch, "device_batch_size": device_batch})
+    assert effort_of(changed, plan.tier).gpus == gpus
 
 
 def test_a_core_gets_a_plain_process_and_a_gpu_gets_torchrun():

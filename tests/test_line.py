@@ -14,7 +14,6 @@ import pandas as pd
 import pytest
 
 from normbench.core.schema import ROOT
-from normbench.planning.pipeline import open_pipeline
 
 SNAKEMAKE = [sys.executable, "-m", "snakemake", "all", "--cores", "1"]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -65,7 +64,7 @@ def test_the_line_ends_with_everything_that_it_promises(made):
         "tracked",
         "report.html",
     ):
-        assert (root / name).is_file(), name
+        assert (root / name).exists(), name
     assert (made / "mlflow.db").is_file()
     found = pd.read_parquet(root / "runs.parquet")
     assert set(found.run) == {f"{arm}-s{seed}" for arm, entry in plan["arms"].items() for seed in entry["seeds"]}
@@ -90,15 +89,6 @@ def test_a_second_time_there_is_nothing_to_do_and_a_damaged_record_is_made_again
     made_again, first = json.loads(record.read_text()), json.loads(content + b"" if content.endswith(b"\n") else content)
     assert made_again["metrics"] == first["metrics"] and made_again["curves"] == first["curves"]
     assert (made / "mlflow.db").is_file()  # imported again, although its mark was there
-
-
-def test_what_is_left_to_train_makes_the_plan_newer_than_what_was_collected(tmp_path):
-    """Snakemake rebuilds no missing file behind one that is up to date; its notes, which would tell, lie in the folder it was called in."""
-    config = {"tier": "tiny", "papers": "norm_matters", "tasks": "imagenet", "build": str(tmp_path)}
-    open_pipeline(config)
-    plan = tmp_path / "tiny" / "plan.json"
-    os.utime(plan, (1, 1))
-    assert open_pipeline(config).jobs and plan.stat().st_mtime > 1
 
 
 def test_a_job_killed_in_the_middle_is_taken_up_again_and_ends_with_the_same_numbers(made, tmp_path):

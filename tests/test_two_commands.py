@@ -1,0 +1,88 @@
+"""Two commands on one build: the second one looks or is refused, and the first one loses nothing."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from test_plan_file import state
+
+from normbench.config.spec import run_id
+from normbench.core.schema import ROOT
+
+SNAKEMAKE = [sys.executable, "-m", "snakemake"]
+SELECTION = ("tier=tiny", "papers=norm_matters", "tasks=propagation,imagenet", "methods=batch_norm")
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+OTHER = ("tier=tiny", "papers=norm_matters", "tasks=imagenet", "methods=l1_batch_norm")
+
+
+def command(target: str, build: Path, *words: str) -> list[str]:
+    return [*SNAKEMAKE, target, "--cores", "1", "--config", f"build={build}", *words]
+
+
+def run(words: list[str]) -> subprocess.CompletedProcess:
+    return subprocess.run(words, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True)
+
+
+def collected(build: Path) -> set[str]:
+    return set(pd.read_parquet(build / "tiny" / "runs.parquet").run)
+
+
+def planned(build: Path) -> dict[str, tuple[int, int]]:
+    """What a build is prepared with."""
+    names = {"plan.json", "arms", "jobs", "papers", "tier.yaml"}
+    return {n: about for n, about in state(build / "tiny").items() if n.split("/")[0] in names and not n.endswith(".done")}
+
+
+@dataclass
+class Beside:
+    """A build, and others that were started beside it while it trained. before, after: what it was prepared with, around these."""
+
+    build: Path
+    code: int
+    said: str
+    before: dict
+    after: dict
+    plan: subprocess.CompletedProcess
+    dry: subprocess.CompletedProcess
+    second: subprocess.CompletedProcess
+
+
+@pytest.fixture(scope="module")
+def beside(tmp_path_factory) -> Beside:
+    build = tmp_path_factory.mktemp("commands") / "build"
+    log = build.parent / "log"
+    with open(log, "w") as file:
+        first = subprocess.Popen(command("all", build, *SELECTION), cwd=ROOT, stdout=file, stderr=file, env=ENVIRONMENT)
+    while first.poll() is None and not list(build.glob("tiny/records/*.json")):
+        time.sleep(0.05)
+    before = planned(build)
+    others = [run(command("plan", build, *OTHER)), run([*command("all", build, *OTHER), "--dry-run"]), run(command("all", build, *OTHER))]
+    after = planned(build)
+    return Beside(build, first.wait(), log.read_text(), before, after, *others)
+
+
+def test_a_look_beside_a_running_build_changes_nothing_of_it(beside):
+    assert beside.before == beside.after and beside.before
+    assert beside.plan.returncode == 0 and "arms" in beside.plan.stdout, beside.plan.stderr
+    assert beside.dry.returncode == 0 and "train" in beside.dry.stdout + beside.dry.stderr
+
+
+def test_a_second_build_is_refused_and_the_first_ends_with_all_of_its_runs(beside):
+    assert beside.second.returncode != 0 and "lock" in (beside.second.stdout + beside.second.stderr).lower()
+    assert beside.code == 0, beside.said
+    plan = json.loads((beside.build / "tiny" / "plan.json").read_text())
+    assert collected(beside.build) == {run_id(arm, seed) for arm, entry in plan["arms"].items() for seed in entry["seeds"]}
+    assert {entry["spec"]["method"] for entry in plan["arms"].values()} == {"batch_norm"}
+
+
+def test_what_was_refused_goes_on_later_and_loses_nothing_of_the_first(beside):
+    first = collected(beside.build)
+    done = run(command("all", beside.build, *OTHER))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert first < collected(beside.build)
