@@ -129,9 +129,10 @@ def _add(plan: Plan, paper_key: str, name: str, arm: Arm, paper: Paper) -> None:
     if (paper_key, name) in plan.points or absence(arm.task):
         return
     result: list[Point] = []
-    for point, spec in points(paper_key, name, arm, plan.tier):
+    for point, spec in points(paper_key, name, arm, plan.tier, paper.task_of(arm)):
         if arm.norms_from:
-            _, source = points(paper_key, arm.norms_from, paper.arms[arm.norms_from], plan.tier)[0]
+            source_arm = paper.arms[arm.norms_from]
+            _, source = points(paper_key, arm.norms_from, source_arm, plan.tier, paper.task_of(source_arm))[0]
             spec = with_norms_from(spec, source)
         plan.arms[spec.id] = spec
         result.append((point, spec.id))
