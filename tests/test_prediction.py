@@ -12,7 +12,7 @@ from scipy.stats import spearmanr
 from synthetic_build import make_build
 
 from normbench.analysis import prediction
-from normbench.analysis.prediction import PROPERTIES, arms, judged, read_prediction
+from normbench.analysis.prediction import arms, judged, properties, read_prediction
 from normbench.analysis.prediction_score import _spearman, score
 from normbench.analysis.results import Measured
 from normbench.core.errors import InputError
@@ -116,7 +116,7 @@ def test_missing_properties_are_left_out_and_never_invented():
     ranks = {r.name: r for r in score(table).ranks}
     assert ranks["log10_first_layer_gradient_norm"].n == 0 and ranks["log10_gradient_ratio"].rho is None
     nothing = planted()
-    nothing = nothing[~nothing.metric.isin(PROPERTIES.values())]
+    nothing = nothing[~nothing.metric.isin(properties().values())]
     assert score(judged(arms(nothing))).says[0].startswith("No rule can be fitted: 0 arms")
 
 
@@ -131,7 +131,7 @@ def test_the_order_of_rows_does_not_matter_and_equal_runs_give_equal_bytes(tmp_p
         written.append(output.read_bytes())
     assert written[0] == written[1]
     table = read_prediction(tmp_path / "one" / "prediction.csv")
-    assert score(table) == score(table) and list(table.columns) == prediction.COLUMNS and score(table).balanced == 1
+    assert score(table) == score(table) and list(table.columns) == prediction.columns() and score(table).balanced == 1
 
 
 def test_the_page_has_the_section_with_its_numbers_and_names_the_misses(tmp_path, monkeypatch):

@@ -13,13 +13,14 @@ EXISTING = [tier for tier in TIERS if (FOLDER / f"{tier}.yaml").is_file()]
 MACHINE = {"seconds_per_layer": 1e-4, "macs_per_second": 1e10}
 
 
-def a_tier(arms: dict | None = None, **of_task) -> TierFile:
-    fields = {"tier": "quick", "says": "for a test", "seeds": [0], "job_seconds": 1, "checkpoint_seconds": 1, "machine": MACHINE}
+def a_tier(arms: dict | None = None, tier: str = "paper", **of_task) -> TierFile:
+    """By default the one below which everything has to be listed."""
+    fields = {"tier": tier, "says": "for a test", "seeds": [0], "job_seconds": 1, "checkpoint_seconds": 1, "machine": MACHINE}
     return TierFile.model_validate({**fields, "tasks": {"imagenet": of_task}, "arms": {"paper": arms or {}}})
 
 
 def an_arm(**fields) -> Arm:
-    given = {"dataset": "cifar10", "model": "wide_resnet16_2", "method": "group_norm", "recipe": "skipinit_cifar"}
+    given = {"task": "imagenet", "dataset": "cifar10", "model": "wide_resnet16_2", "method": "group_norm", "recipe": "skipinit_cifar"}
     return Arm.model_validate({**given, **fields})
 
 
@@ -131,7 +132,7 @@ def test_a_mistake_in_an_arm_is_said_with_its_place_and_the_nearest_name(fields,
 
 
 def test_a_pattern_that_names_no_arm_is_a_mistake():
-    tier = a_tier({"dept100_*": {"set": {"lr": 1}}})
+    tier = a_tier({"dept100_*": {"set": {"lr": 1}}}, "quick")
     with pytest.raises(InputError) as error:
         check_overrides(tier, "paper", {"depth100_bn": an_arm()})
     assert str(error.value).startswith("workflows/tiers/quick.yaml: arms.paper: 'dept100_*' is no arm; did you mean 'depth100_bn'?")

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from normbench.config.recipe import Recipe
+from normbench.config.recipe_fields import RecipeFields
 from normbench.core.errors import unknown
 from normbench.core.schema import ROOT, Strict, read
 
@@ -74,8 +75,23 @@ class Resources(Strict):
         return self
 
 
+class Predictor(Strict):
+    """Metrics that tell whether untrained networks say what will train: `accuracy` whether it did, `speed` how fast.
+
+    properties: {column: metric of the untrained network}; a column log10_... takes the logarithm of what spans decades.
+    """
+
+    accuracy: str
+    speed: str
+    properties: dict[str, str] = Field(min_length=1)
+
+
 class Task(Strict):
-    """tasks/<task>/task.yaml. resources: of a run on a dataset, where it wants GPUs."""
+    """tasks/<task>/task.yaml. resources: of a run on a dataset, where it wants GPUs.
+
+    datasets_from: {task: [names]}, datasets that another task declares, makes and checks. recipe_fields: what the fields of the task's
+    own recipes mean. predictor: where the task's runs are asked whether untrained networks tell what trains.
+    """
 
     task: str
     title: str
@@ -86,6 +102,17 @@ class Task(Strict):
     recipes: dict[str, dict[str, Any]]
     requires: Requirement | None = None
     resources: dict[str, Resources] = {}
+    datasets_from: dict[str, list[str]] = {}
+    recipe_fields: RecipeFields = RecipeFields()
+    predictor: Predictor | None = None
+
+    @model_validator(mode="after")
+    def _metrics(self) -> "Task":
+        asked = self.predictor and {"accuracy": self.predictor.accuracy, "speed": self.predictor.speed, **self.predictor.properties}
+        for key, metric in (asked or {}).items():
+            if metric not in self.metrics:
+                raise unknown(f"tasks/{self.task}/task.yaml: predictor: {key}", "metric of the task", metric, self.metrics)
+        return self
 
 
 def task_names(folder: Path = TASKS) -> list[str]:
@@ -118,6 +145,22 @@ def recipe_schema(name: str) -> type[Strict]:
     """What a recipe of the task may say: tasks/<name>/recipe.py's Recipe, and the shared one where there is none."""
     read_task(name)
     return _module(name, "recipe").Recipe if (TASKS / name / "recipe.py").is_file() else Recipe
+
+
+@cache
+def recipe_check(name: str) -> Callable[[Any], None] | None:
+    """tasks/<name>/recipe.py's check_recipe(arm), where there is one: raises InputError, one sentence that starts with the recipe's key,
+    where a recipe names something that the arm's dataset or model has not.
+    """
+    return getattr(_module(name, "recipe"), "check_recipe", None) if (TASKS / name / "recipe.py").is_file() else None
+
+
+@cache
+def recipe_fields(name: str) -> RecipeFields:
+    """What the fields of the task's recipes mean; a field that does not exist is an InputError."""
+    fields = read_task(name).recipe_fields
+    fields.check(f"tasks/{name}/task.yaml", recipe_schema(name).model_fields)
+    return fields
 
 
 def work_of(name: str) -> Callable | None:

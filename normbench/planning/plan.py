@@ -7,7 +7,7 @@ from normbench.config.cost_model import expected_seconds
 from normbench.config.method_files import method_names
 from normbench.config.papers import Arm, Claim, Figure, Paper, Table, paper_keys, reached, read_paper
 from normbench.config.spec import ArmSpec
-from normbench.config.tasks import Resources, absence, read_task, task_names
+from normbench.config.tasks import Resources, absence, read_task, recipe_fields, task_names
 from normbench.config.tiers import GUEST, TierFile, as_guest, check_overrides, points, read_tier, with_norms_from
 from normbench.core.errors import unknown
 
@@ -55,14 +55,10 @@ class Plan:
     def gpus(self, arm_id: str) -> int:
         """How many GPUs a run of the arm takes at this tier; 0: one CPU core.
 
-        Several only where the recipe says what each passes through the network at once, and they share a step evenly: of
-        batch_size samples in parts of device_batch_size, or of update_freq batches.
+        Several only where the recipe says what each passes through the network at once, and they share a step evenly.
         """
-        recipe, most = self.arms[arm_id].recipe, min(self.tier.gpus, self.resources(arm_id).gpus)
-        whole, part = recipe.get("batch_size", 1), recipe.get("device_batch_size")
-        if "update_freq" in recipe:
-            whole, part = recipe["update_freq"], 1
-        return next((n for n in range(most, 1, -1) if part and whole % (n * part) == 0), min(most, 1))
+        spec = self.arms[arm_id]
+        return recipe_fields(spec.task).gpus(spec.recipe, min(self.tier.gpus, self.resources(arm_id).gpus))
 
     def seconds(self, arm_id: str) -> float:
         """Expected seconds of training an arm, all seeds one after another, on what the tier gives it."""
