@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 
 from normbench.config.recipe import Recipe
 from normbench.config.recipe_fields import RecipeFields
-from normbench.core.errors import unknown
+from normbench.core.errors import InputError, unknown
 from normbench.core.schema import ROOT, Strict, read
 
 TASKS = ROOT / "tasks"
@@ -122,11 +122,45 @@ def task_names(folder: Path = TASKS) -> list[str]:
 
 @cache
 def read_task(name: str, folder: Path = TASKS) -> Task:
-    """tasks/<name>/task.yaml, checked; an unknown task is an InputError with the nearest name."""
+    """tasks/<name>/task.yaml, checked, with the datasets that it borrows; an unknown task is an InputError with the nearest name."""
+    task = _declared(name, folder)
+    if not task.datasets_from:
+        return task
+    datasets = dict(task.datasets)
+    for owner, borrowed in task.datasets_from.items():
+        theirs = _declared(owner, folder).datasets
+        for dataset in borrowed:
+            if dataset not in theirs:
+                raise unknown(f"tasks/{name}/task.yaml: datasets_from.{owner}", f"dataset of the task {owner}", dataset, theirs)
+            if dataset in datasets:
+                raise InputError(f"tasks/{name}/task.yaml: datasets_from.{owner}: {dataset!r} is there already; keep one of the two")
+            datasets[dataset] = theirs[dataset]
+    return task.model_copy(update={"datasets": datasets})
+
+
+@cache
+def _declared(name: str, folder: Path = TASKS) -> Task:
+    """What the task's own file says."""
     path = folder / name / "task.yaml"
     if not path.is_file():
         raise unknown("tasks/", "task", name, task_names(folder))
     return read(Task, path)
+
+
+@cache
+def owner_of(dataset: str, folder: Path = TASKS) -> str:
+    """The task that makes or checks a dataset: the one that declares it. Two that do are an InputError; the second should borrow."""
+    declared = {name: _declared(name, folder).datasets for name in task_names(folder)}
+    owners = [name for name, datasets in declared.items() if dataset in datasets]
+    if not owners:
+        raise unknown("tasks/", "dataset", dataset, {d for datasets in declared.values() for d in datasets})
+    if len(owners) > 1:
+        first, second = owners[:2]
+        raise InputError(
+            f"tasks/{second}/task.yaml: datasets: {dataset!r} stands in tasks/{first}/task.yaml too, and one task makes it; "
+            f"datasets_from: {{{first}: [{dataset}]}} borrows it, and another name tells it apart"
+        )
+    return owners[0]
 
 
 @cache

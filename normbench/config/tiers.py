@@ -21,11 +21,12 @@ from normbench.config.cost_model import Machine
 from normbench.config.method_files import check_params, read_method
 from normbench.config.papers import TIERS, Arm, Tier
 from normbench.config.spec import ArmSpec
-from normbench.config.tasks import Task, read_task, recipe_schema
+from normbench.config.tasks import Task, read_task, recipe_check, recipe_schema
 from normbench.core.errors import InputError, unknown
 from normbench.core.schema import ROOT, Strict, read, validated
 
 FOLDER = ROOT / "workflows" / "tiers"
+FOLLOWING = ("correct_lr", "schedule")  # ways of norm_control that need recorded norms
 GUEST = "@"  # between an arm's name and the method that takes the place of its own
 
 
@@ -111,7 +112,10 @@ def points(paper: str, name: str, arm: Arm, tier: TierFile, task: Task | None = 
     for values in itertools.product(*swept.values()):
         point = dict(zip(swept, values, strict=True))
         result.append((point, _spec(paper, name, arm, tier, task, override, point)))
-    _check_listed(f"papers/{paper}.yaml: arms.{name}", arm, tier, task, override)
+    place = f"papers/{paper}.yaml: arms.{name}"
+    _check_listed(place, arm, tier, task, override)
+    for _, spec in result:
+        _check_recipe(f"{place}: recipe", arm, spec)
     return result
 
 
@@ -145,6 +149,17 @@ def _check_listed(place: str, arm: Arm, tier: TierFile, task: Task, override: Ov
             f"{file}.datasets: the dataset {arm.dataset!r} of {place} is not listed and would have to be the user's; add {arm.dataset}: "
             f"and what stands for it (embedded: {affordable}), or {arm.dataset}: {arm.dataset} to keep it"
         )
+
+
+def _check_recipe(place: str, arm: Arm, spec: ArmSpec) -> None:
+    """What a recipe asks for, the arm, its dataset and its model have."""
+    if (control := spec.recipe.get("norm_control")) in FOLLOWING and arm.norms_from is None:
+        raise InputError(f"{place}: norm_control: {control!r} follows the norms that another arm recorded; add norms_from: <that arm>")
+    if check := recipe_check(arm.task):
+        try:
+            check(spec)
+        except InputError as error:
+            raise InputError(f"{place}: {error}") from None
 
 
 def _spec(paper: str, name: str, arm: Arm, tier: TierFile, task: Task, override: Override, point: dict[str, Any]) -> ArmSpec:

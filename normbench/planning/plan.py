@@ -7,7 +7,7 @@ from normbench.config.cost_model import expected_seconds
 from normbench.config.method_files import method_names
 from normbench.config.papers import Arm, Claim, Figure, Paper, Table, paper_keys, reached, read_paper
 from normbench.config.spec import ArmSpec
-from normbench.config.tasks import Resources, absence, read_task, recipe_fields, task_names
+from normbench.config.tasks import Resources, absence, owner_of, read_task, recipe_fields, task_names
 from normbench.config.tiers import GUEST, TierFile, as_guest, check_overrides, points, read_tier, with_norms_from
 from normbench.core.errors import unknown
 
@@ -84,6 +84,8 @@ def make_plan(tier_name: str, selection: Selection = Selection()) -> Plan:
         check_overrides(tier, key, paper.arms)
         for name, arm in wanted_arms(plan, paper).items():
             _add(plan, key, name, arm, paper)
+    for dataset in {spec.dataset for spec in plan.arms.values()}:
+        owner_of(dataset)
     plan.selected = [a for a in plan.arms if _is_selected(plan.arms[a], selection)]
     sources = dict.fromkeys(plan.arms[a].source for a in plan.selected)
     plan.selected += [s for s in sources if s and s not in plan.selected]
