@@ -128,6 +128,8 @@ def read_task(name: str, folder: Path = TASKS) -> Task:
         return task
     datasets = dict(task.datasets)
     for owner, borrowed in task.datasets_from.items():
+        if owner not in task_names(folder):
+            raise unknown(f"tasks/{name}/task.yaml: datasets_from", "task", owner, task_names(folder))
         theirs = _declared(owner, folder).datasets
         for dataset in borrowed:
             if dataset not in theirs:
