@@ -197,8 +197,12 @@ class Paper(Strict):
     def task_of(self, arm: Arm) -> Task:
         """The arm's task with the paper's own recipes and models in it."""
         task = read_task(arm.task)
-        own = {part: {**getattr(task, part), **getattr(self, part).get(arm.task, {})} for part in ("recipes", "models")}
-        return task.model_copy(update=own)
+        own = {
+            part: {**getattr(task, part), **getattr(self, part)[arm.task]}
+            for part in ("recipes", "models")
+            if arm.task in getattr(self, part)
+        }
+        return task.model_copy(update=own) if own else task
 
 
 def _check_own(file: str, part: str, own: dict[str, dict[str, Any]], tasks: set[str]) -> None:
