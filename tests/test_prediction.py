@@ -56,6 +56,19 @@ def test_an_arm_is_the_mean_of_its_seeds_and_trained_where_most_did():
     assert table.model["arm-m0-0"] == "plain_cnn10"
 
 
+def test_which_tasks_are_asked_and_by_which_metrics_stands_in_their_files(monkeypatch):
+    runs = planted(methods=1, each=2)
+    clips = runs.assign(task="kinetics", dataset="motions", arm="z" + runs.arm, run="z" + runs.run)
+    both = pd.concat([clips, runs], ignore_index=True)
+    assert list(arms(both).arm) == list(arms(runs).arm) == ["arm-m0-0", "arm-m0-1"]
+    images = prediction.predictors()["imagenet"]
+    clipped = images.model_copy(update={"accuracy": "mean_train_top1", "speed": "test_top1"})
+    monkeypatch.setattr(prediction, "predictors", lambda: {"imagenet": images, "kinetics": clipped})
+    table = arms(both).set_index("arm")
+    assert list(table.index) == ["arm-m0-0", "arm-m0-1", "zarm-m0-0", "zarm-m0-1"]
+    assert list(table.speed[["zarm-m0-0", "zarm-m0-1"]]) == [90.0, 12.5] and table.speed["arm-m0-0"] < 70  # guessing: one of eight motions
+
+
 def test_a_property_that_decides_is_found_for_methods_never_seen():
     found = score(judged(arms(planted())))
     assert found.balanced == 1 and found.confusion == {(True, True): 24, (True, False): 0, (False, True): 0, (False, False): 24}
