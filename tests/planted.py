@@ -19,7 +19,7 @@ RECIPE = Recipe(steps=10, batch_size=4, lr=0.1).model_dump(mode="json")
 
 def a_paper(arms: list[str], claims: list[dict] = (), tables: list[dict] = (), sweeps: dict[str, dict] | None = None) -> Paper:
     """A paper of these arms, all of the imagenet task. sweeps: arm -> what it is swept over."""
-    arm = {"dataset": "cifar10", "model": "cnn10", "method": "batch_norm", "recipe": "skipinit_cifar"}
+    arm = {"task": "imagenet", "dataset": "cifar10", "model": "cnn10", "method": "batch_norm", "recipe": "skipinit_cifar"}
     every = {name: {**arm, "over": (sweeps or {}).get(name, {})} for name in [*arms, *(sweeps or {})]}
     fields = {"key": "skipinit", "title": "A paper", "venue": "Nowhere 2020", "reviews": "none", "arms": every}
     return Paper.model_validate({**fields, "claims": list(claims), "tables": list(tables)})

@@ -190,6 +190,16 @@ def test_pairs_of_seeds_that_saw_other_data_are_a_mistake():
     assert row_of(a_claim(PAIRED), {"a": HIGH, "b": LOW}, recipes={"b": {"lr": 0.7}})["verdict"] == "supported"
 
 
+def test_the_task_says_what_pairs_its_runs():
+    found = measured({"a": HIGH, "b": LOW})
+    for arm, tokens in (("a", 512), ("b", 1024)):
+        found.plan["arms"][arm]["spec"] |= {"task": "wmt", "recipe": {"steps": 3, "max_tokens": tokens, "augment": arm}}
+    with pytest.raises(InputError, match="paired: a and b differ"):
+        paper_rows(a_paper(["a", "b"], [a_claim(PAIRED)]), found)
+    found.plan["arms"]["b"]["spec"]["recipe"]["max_tokens"] = 512  # wmt's recipes know no augment
+    assert paper_rows(a_paper(["a", "b"], [a_claim(PAIRED)]), found)[0]["verdict"] == "supported"
+
+
 def test_an_unknown_metric_is_a_mistake():
     with pytest.raises(InputError, match="'test_top2' is no metric; did you mean 'test_top1'"):
         row_of(a_claim(BETTER, metric="test_top2"), {"a": HIGH, "b": LOW})

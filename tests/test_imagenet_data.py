@@ -17,7 +17,8 @@ from normbench.core.schema import ROOT
 from normbench.execution.manifest import read_manifest
 from tasks.imagenet import data
 from tasks.images import embedded, render
-from tasks.images.batches import AUGMENTS, Batches, Images, InOrder, Order, draw, padding
+from tasks.images.augments import IN_MEMORY
+from tasks.images.batches import Batches, Images, InOrder, Order, draw, padding
 
 # Every published number on the digits hangs on these pictures: a change of them must be meant.
 DATA_SHA256 = {
@@ -235,7 +236,7 @@ def test_missing_manifest_empty_folder_and_unknown_names(copy, tmp_path):
     start=st.integers(0, 30),
     batch_size=st.integers(1, 30),
     seed=st.integers(0, 2**31),
-    augment=st.sampled_from(AUGMENTS),
+    augment=st.sampled_from(IN_MEMORY),
     drop_last=st.booleans(),
 )
 def test_resumed_batches_are_those_of_an_uninterrupted_run(start, batch_size, seed, augment, drop_last):
@@ -262,7 +263,7 @@ def test_an_epoch_is_a_permutation(batch_size, drop_last, sizes):
     assert not torch.equal(Batches(drawn_at_random(), batch_size, seed=2).at(0)[1], epochs[0][0])
 
 
-@pytest.mark.parametrize("augment", AUGMENTS)
+@pytest.mark.parametrize("augment", IN_MEMORY)
 @pytest.mark.parametrize("pixels", [8, 32])
 def test_augmented_batch_equals_a_slow_loop(augment, pixels):
     images = drawn_at_random(pixels=pixels)
@@ -293,12 +294,12 @@ def test_augmentation_draws_every_offset_and_half_the_flips():
 def test_augmentation_leaves_the_images_as_they_are():
     images = drawn_at_random()
     before = images.pixels.clone()
-    for augment in AUGMENTS:
+    for augment in IN_MEMORY:
         Batches(images, 8, seed=0, augment=augment).at(0)
     assert torch.equal(images.pixels, before)
 
 
-@pytest.mark.parametrize("augment", AUGMENTS)
+@pytest.mark.parametrize("augment", IN_MEMORY)
 def test_processes_share_a_batch(augment):
     images, options = drawn_at_random(), {"batch_size": 6, "seed": 0, "augment": augment}
     x, y = Batches(images, **options).at(5)

@@ -23,6 +23,32 @@ BROKEN = {
         "arms: {vgg16: vgg19_bn}",
         "papers/rescalenet.yaml: tables.vgg.rows.bn: 'vgg16' is no column; did you mean 'vgg19'?",
     ),
+    "the metric of a table": (
+        "    metric: test_top1\n",
+        "    metric: test_top\n",
+        "papers/rescalenet.yaml: tables.imagenet.metric: 'test_top' is no metric of the task imagenet; did you mean 'test_top1'?",
+    ),
+    "the metric of a column": (
+        "title: Box AP50, metric: box_ap50",
+        "title: Box AP50, metric: test_top1",
+        "papers/rescalenet.yaml: tables.coco.columns.box50.metric: 'test_top1' is no metric of the task coco",
+    ),
+    "a recipe of the task's name": (
+        "\narms:\n",
+        "\nrecipes: {imagenet: {rescalenet_mixup: {steps: 1}}}\narms:\n",
+        "papers/rescalenet.yaml: recipes.imagenet: 'rescalenet_mixup' stands in tasks/imagenet/task.yaml: recipes too",
+    ),
+    "a model of the task's name": (
+        "\narms:\n",
+        "\nmodels: {coco: {mask_rcnn_r50: {depth: 1}}}\narms:\n",
+        "papers/rescalenet.yaml: models.coco: 'mask_rcnn_r50' stands in tasks/coco/task.yaml: models too",
+    ),
+    "the task of its own recipes": (
+        "\narms:\n",
+        "\nrecipes: {imagnet: {mine: {steps: 1}}}\narms:\n",
+        "papers/rescalenet.yaml: recipes: 'imagnet' is no task of the paper's arms; did you mean 'imagenet'?",
+    ),
+    "no task": ("\ntask: imagenet", "\n", "task' is missing"),
     "a guest row": ("guests: bn", "guests: bnn", "papers/rescalenet.yaml: tables.imagenet.guests: 'bnn' is no row; did you mean 'bn'?"),
     "an id twice": ("id: beats-skipinit", "id: beats-fixup", "papers/rescalenet.yaml: the id 'beats-fixup' stands twice"),
     "the key": ("key: rescalenet", "key: rescale", "papers/rescalenet.yaml: key is 'rescale'; it must be the file's name, 'rescalenet'"),

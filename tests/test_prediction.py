@@ -12,7 +12,7 @@ from scipy.stats import spearmanr
 from synthetic_build import make_build
 
 from normbench.analysis import prediction
-from normbench.analysis.prediction import PROPERTIES, arms, judged, read_prediction
+from normbench.analysis.prediction import arms, judged, properties, read_prediction
 from normbench.analysis.prediction_score import _spearman, score
 from normbench.analysis.results import Measured
 from normbench.core.errors import InputError
@@ -54,6 +54,19 @@ def test_an_arm_is_the_mean_of_its_seeds_and_trained_where_most_did():
     assert table.speed["arm-m0-1"] == 10.0 and 40 < table.speed["arm-m0-0"] < 50  # guessing counts for what diverged
     assert table.log10_variance_ratio["arm-m0-0"] == pytest.approx(2) and table.seeds["arm-m0-0"] == 3
     assert table.model["arm-m0-0"] == "plain_cnn10"
+
+
+def test_which_tasks_are_asked_and_by_which_metrics_stands_in_their_files(monkeypatch):
+    runs = planted(methods=1, each=2)
+    clips = runs.assign(task="kinetics", dataset="motions", arm="z" + runs.arm, run="z" + runs.run)
+    both = pd.concat([clips, runs], ignore_index=True)
+    assert list(arms(both).arm) == list(arms(runs).arm) == ["arm-m0-0", "arm-m0-1"]
+    images = prediction.predictors()["imagenet"]
+    clipped = images.model_copy(update={"accuracy": "mean_train_top1", "speed": "test_top1"})
+    monkeypatch.setattr(prediction, "predictors", lambda: {"imagenet": images, "kinetics": clipped})
+    table = arms(both).set_index("arm")
+    assert list(table.index) == ["arm-m0-0", "arm-m0-1", "zarm-m0-0", "zarm-m0-1"]
+    assert list(table.speed[["zarm-m0-0", "zarm-m0-1"]]) == [90.0, 12.5] and table.speed["arm-m0-0"] < 70  # guessing: one of eight motions
 
 
 def test_a_property_that_decides_is_found_for_methods_never_seen():
@@ -116,7 +129,7 @@ def test_missing_properties_are_left_out_and_never_invented():
     ranks = {r.name: r for r in score(table).ranks}
     assert ranks["log10_first_layer_gradient_norm"].n == 0 and ranks["log10_gradient_ratio"].rho is None
     nothing = planted()
-    nothing = nothing[~nothing.metric.isin(PROPERTIES.values())]
+    nothing = nothing[~nothing.metric.isin(properties().values())]
     assert score(judged(arms(nothing))).says[0].startswith("No rule can be fitted: 0 arms")
 
 
@@ -131,7 +144,7 @@ def test_the_order_of_rows_does_not_matter_and_equal_runs_give_equal_bytes(tmp_p
         written.append(output.read_bytes())
     assert written[0] == written[1]
     table = read_prediction(tmp_path / "one" / "prediction.csv")
-    assert score(table) == score(table) and list(table.columns) == prediction.COLUMNS and score(table).balanced == 1
+    assert score(table) == score(table) and list(table.columns) == prediction.columns() and score(table).balanced == 1
 
 
 def test_the_page_has_the_section_with_its_numbers_and_names_the_misses(tmp_path, monkeypatch):

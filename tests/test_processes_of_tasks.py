@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from normbench.config.spec import code_of_run
-from normbench.config.tasks import load_preparer
+from normbench.config.tasks import load_preparer, owner_of
 from normbench.core.files import write_json
 from normbench.core.schema import ROOT
 from normbench.execution.records import Record, read_record
@@ -31,7 +31,7 @@ def records(tmp_path_factory) -> dict[str, dict[int, Record]]:
     for task, (method, fields) in ARMS.items():
         found = next(spec for spec in plan.arms.values() if (spec.task, spec.method) == (task, method))
         specs[task] = replace(found, recipe=found.recipe | fields)
-        load_preparer(task)(found.dataset, build / "data")
+        load_preparer(owner_of(found.dataset))(found.dataset, build / "data")
     for processes, words in ((1, []), (2, TORCHRUN)):
         folders = Folders(build / str(processes), "tiny")
         for spec in specs.values():

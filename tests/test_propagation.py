@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from normbench import load_method
 from normbench.config.spec import ArmSpec
+from normbench.config.tasks import load_preparer, owner_of
 from normbench.core.errors import InputError
 from normbench.diagnostics.propagation import measure
 from normbench.execution.task_api import Context
@@ -28,7 +29,7 @@ BLOCKS, SIDE, SEEDS = 6, 32, 12
 def context(tmp_path_factory):
     root = tmp_path_factory.mktemp("data")
     for dataset in ("gaussian", "digits"):
-        adapter.prepare(dataset, root)
+        load_preparer(owner_of(dataset))(dataset, root)
     return Context(CPU, root)
 
 

@@ -65,7 +65,7 @@ def left_as(build: Path, root: Path, names: tuple[str, ...]) -> None:
 
 def test_every_column_of_every_file_is_described():
     assert names(RUNS) == collect.RUNS and names(CURVES) == collect.CURVES and names(PROBES) == collect.PROBES
-    assert names(CLAIMS) == ledger.COLUMNS and names(PREDICTION) == prediction.COLUMNS
+    assert names(CLAIMS) == ledger.COLUMNS and names(PREDICTION) == prediction.columns()
     assert names(CELLS) == [field for field in Cell.__dataclass_fields__]
 
 

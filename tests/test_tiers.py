@@ -2,7 +2,7 @@
 
 import pytest
 
-from normbench.config.papers import TIERS, Arm, paper_keys, read_paper
+from normbench.config.papers import TIERS, Arm, Paper, paper_keys, read_paper
 from normbench.config.spec import canonical
 from normbench.config.tasks import read_task
 from normbench.config.tiers import FOLDER, TierFile, as_guest, check_overrides, points, read_tier
@@ -14,13 +14,14 @@ EXISTING = [tier for tier in TIERS if (FOLDER / f"{tier}.yaml").is_file()]
 MACHINE = {"seconds_per_layer": 1e-4, "macs_per_second": 1e10}
 
 
-def a_tier(arms: dict | None = None, **of_task) -> TierFile:
-    fields = {"tier": "quick", "says": "for a test", "seeds": [0], "job_seconds": 1, "checkpoint_seconds": 1, "machine": MACHINE}
+def a_tier(arms: dict | None = None, tier: str = "paper", **of_task) -> TierFile:
+    """By default the one below which everything has to be listed."""
+    fields = {"tier": tier, "says": "for a test", "seeds": [0], "job_seconds": 1, "checkpoint_seconds": 1, "machine": MACHINE}
     return TierFile.model_validate({**fields, "tasks": {"imagenet": of_task}, "arms": {"paper": arms or {}}})
 
 
 def an_arm(**fields) -> Arm:
-    given = {"dataset": "cifar10", "model": "wide_resnet16_2", "method": "group_norm", "recipe": "skipinit_cifar"}
+    given = {"task": "imagenet", "dataset": "cifar10", "model": "wide_resnet16_2", "method": "group_norm", "recipe": "skipinit_cifar"}
     return Arm.model_validate({**given, **fields})
 
 
@@ -131,8 +132,77 @@ def test_a_mistake_in_an_arm_is_said_with_its_place_and_the_nearest_name(fields,
     assert str(error.value).startswith(says) and "\n" not in str(error.value)
 
 
+RESNET = {"dataset": "imagenet", "model": "resnet18", "method": "batch_norm", "recipe": "rescalenet_imagenet"}
+LISTED = {"datasets": {"imagenet": "digits32"}, "models": {"resnet18": {}}, "recipes": {"rescalenet_imagenet": {"augment": "none"}}}
+
+
+@pytest.mark.parametrize(
+    "left_out, name, would_do",
+    [("recipes", "rescalenet_imagenet", "{}"), ("models", "resnet18", "{}"), ("datasets", "imagenet", "digits32")],
+)
+def test_below_the_paper_tier_nothing_keeps_the_papers_scale_unsaid(left_out, name, would_do):
+    assert points("paper", "arm", an_arm(**RESNET), a_tier(tier="quick", **LISTED))
+    assert points("paper", "arm", an_arm(**RESNET), a_tier())  # at the paper's own nothing is replaced
+    listed = {part: values for part, values in LISTED.items() if part != left_out} | {"recipes": {**LISTED["recipes"]}}
+    if left_out == "recipes":
+        listed["recipes"] = {"rescalenet_mixup": {}}
+    tier = a_tier({"arm": {"set": {"augment": "resized_crop_flip"}}} if left_out == "datasets" else None, "quick", **listed)
+    for arm_name, arm in (("arm", an_arm(**RESNET)), ("arm@rms_norm", as_guest(an_arm(**RESNET), "rms_norm"))):
+        with pytest.raises(InputError) as error:
+            points("paper", arm_name, arm, tier)
+        said, facts = str(error.value), (f"papers/paper.yaml: arms.{arm_name}", f"{name!r}", would_do)
+        assert said.startswith(f"workflows/tiers/quick.yaml: tasks.imagenet.{left_out}: ") and "\n" not in said
+        assert all(fact in said for fact in facts), said
+
+
+def test_a_users_dataset_stays_where_the_tier_or_the_arms_own_override_says_so():
+    kept = {**LISTED, "datasets": {"cifar10": "cifar10"}}
+    arm = {**RESNET, "dataset": "cifar10"}
+    assert only(a_tier(tier="gpu", **kept), **arm).dataset == "cifar10"
+    del kept["datasets"]
+    assert only(a_tier({"arm": {"dataset": "digits"}}, "quick", **kept), **arm).dataset == "digits"
+    assert only(a_tier(tier="quick", **kept), **{**arm, "dataset": "digits"}).dataset == "digits"  # embedded
+
+
+def test_a_model_given_in_full_needs_no_listing():
+    model = {"family": "plain_cnn", "depth": 10}
+    assert only(a_tier(tier="quick", **{**LISTED, "models": {}}), **{**RESNET, "model": model}).model == model
+
+
+@pytest.mark.parametrize("part, name", [("recipes", "trajectory"), ("models", "plain")])
+def test_a_plan_whose_tier_lists_less_than_its_papers_want_is_refused(monkeypatch, part, name):
+    tier = read_tier("quick")
+    at = tier.tasks["propagation"]
+    less = at.model_copy(update={part: {k: v for k, v in getattr(at, part).items() if k != name}})
+    changed = tier.model_copy(update={"tasks": {**tier.tasks, "propagation": less}})
+    monkeypatch.setattr("normbench.planning.plan.read_tier", lambda _: changed)
+    with pytest.raises(InputError, match=rf"^workflows/tiers/quick.yaml: tasks.propagation.{part}: .*{name!r} of papers/"):
+        make_plan("quick")
+
+
+def test_a_paper_may_bring_recipes_and_models_of_its_own():
+    own = {
+        "recipes": {"imagenet": {"mine": {"steps": 3, "batch_size": 4, "lr": 0.1}}},
+        "models": {"imagenet": {"net": {"family": "plain_cnn", "depth": 10}}},
+    }
+    arms = {"arm": {"dataset": "digits", "model": "net", "method": "batch_norm", "recipe": "mine"}}
+    fields = {"key": "mine", "title": "", "venue": "", "reviews": "", "task": "imagenet", "arms": arms, "claims": []}
+    paper = Paper.model_validate({**fields, **own})
+    arm = paper.arms["arm"]
+    assert arm.task == "imagenet"
+    ((_, spec),) = points("mine", "arm", arm, a_tier(), paper.task_of(arm))
+    assert (spec.model["family"], spec.recipe["steps"]) == ("plain_cnn", 3)
+    with pytest.raises(InputError, match=r"tasks.imagenet.recipes: the recipe 'mine' of papers/mine.yaml: arms.arm"):
+        points("mine", "arm", arm, a_tier(tier="quick"), paper.task_of(arm))
+    smaller = a_tier(tier="quick", recipes={"mine": {"steps": 1}}, models={"net": {"width": 8}})
+    ((_, spec),) = points("mine", "arm", arm, smaller, paper.task_of(arm))
+    assert (spec.model["width"], spec.recipe["steps"]) == (8, 1)
+    with pytest.raises(InputError, match=r"arms\.arm: model: 'net' is no model"):
+        points("mine", "arm", arm, a_tier())
+
+
 def test_a_pattern_that_names_no_arm_is_a_mistake():
-    tier = a_tier({"dept100_*": {"set": {"lr": 1}}})
+    tier = a_tier({"dept100_*": {"set": {"lr": 1}}}, "quick")
     with pytest.raises(InputError) as error:
         check_overrides(tier, "paper", {"depth100_bn": an_arm()})
     assert str(error.value).startswith("workflows/tiers/quick.yaml: arms.paper: 'dept100_*' is no arm; did you mean 'depth100_bn'?")

@@ -12,7 +12,7 @@ from normbench.analysis.results import Measured, NotRun
 from normbench.claims.verdicts import TESTS, Outcome, Sample, Series, Verdict, all_of, decide, not_run
 from normbench.config.papers import Claim, Operand, Paper, Test, claim_place, reached, reported_number
 from normbench.config.spec import canonical
-from normbench.config.tasks import absence
+from normbench.config.tasks import absence, recipe_fields
 from normbench.core.errors import InputError
 from normbench.core.files import whole_file
 
@@ -33,8 +33,6 @@ COLUMNS = [
     "source",
     "says",
 ]
-# what must agree for two arms to see the same data in the same order
-PAIRED_BY = ("batch_size", "max_tokens", "epochs", "steps", "augment")
 
 
 def main() -> int:
@@ -164,7 +162,7 @@ def _check_paired(paper: Paper, test: Test, measured: Measured, place: str) -> N
     for operand in (test.a, test.b):
         points = measured.plan.arms_at(paper.key, operand if isinstance(operand, str) else operand.arm)
         seen += [measured.plan.arms[arm] for arm in points if arm in measured.plan.arms]
-    orders = {canonical([spec.dataset, *(spec.recipe.get(key) for key in PAIRED_BY)]) for spec in seen}
+    orders = {canonical([s.task, s.dataset, *(s.recipe.get(key) for key in recipe_fields(s.task).paired)]) for s in seen}
     if len(orders) > 1:
         raise InputError(
             f"{place}: paired: {test.a} and {test.b} differ in dataset, batch, budget or augmentation: their seeds pair nothing"

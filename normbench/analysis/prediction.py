@@ -9,6 +9,7 @@ never saw the arm's method. The learning rate is not among what the rule sees: n
 import argparse
 import json
 import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -16,20 +17,11 @@ import pandas as pd
 
 from normbench.analysis.results import TRAINED_BY, guessing, metric_of
 from normbench.config.spec import model_label
+from normbench.config.tasks import Predictor, read_task, task_names
 from normbench.core.errors import InputError
 from normbench.core.files import whole_file
 
-TASK = "imagenet"
-ACCURACY, SPEED = "test_top1", "mean_train_top1"
-# property -> metric; of what spans decades the logarithm is taken.
-PROPERTIES = {
-    "log10_variance_ratio": "variance_ratio",
-    "log10_gradient_ratio": "gradient_ratio",
-    "penultimate_cosine_similarity": "penultimate_cosine_similarity",
-    "log10_first_layer_gradient_norm": "first_layer_gradient_norm",
-    "dead_fraction_init": "dead_fraction_init",
-}
-COLUMNS = ["arm", "method", "model", "dataset", "seeds", "trained", "predicted", "probability", *PROPERTIES, "speed"]
+BEFORE, AFTER = ["arm", "method", "model", "dataset", "seeds", "trained"], ["predicted", "probability"]
 FEWEST = 10  # arms of other methods that a rule needs; with fewer a tree of three questions fits anything
 
 
@@ -48,32 +40,56 @@ def main() -> int:
     return 0
 
 
+@cache
+def predictors() -> dict[str, Predictor]:
+    """The tasks that say which of their metrics predict and which they predict."""
+    return {name: found for name in task_names() if (found := read_task(name).predictor)}
+
+
+@cache
+def properties() -> dict[str, str]:
+    """Column -> metric of the untrained network, of all predictors; of what spans decades the logarithm is taken."""
+    return {column: metric for found in predictors().values() for column, metric in found.properties.items()}
+
+
+@cache
+def columns() -> list[str]:
+    """Of prediction.csv."""
+    return [*BEFORE, *AFTER, *properties(), "speed"]
+
+
 def arms(runs: pd.DataFrame) -> pd.DataFrame:
-    """One row an arm of runs.parquet's `TASK`, means over seeds, in the order of their ids.
+    """One row an arm of runs.parquet whose task has a predictor, means over seeds, in the order of their ids.
 
     trained: most seeds ended `TRAINED_BY` points above guessing; a diverged one did not. speed: mean training accuracy over all
     steps in percent, what guessing reaches where a seed diverged. A property is missing where no seed has it: the signal
     overflowed, or a ratio has a zero in it, as gradients behind a classifier that starts at zero do.
     """
-    mine = runs[(runs.task == TASK) & (runs.status != "refused")]
-    if mine.empty:
-        return pd.DataFrame(columns=[c for c in COLUMNS if c not in ("predicted", "probability")])
+    found = [_arms_of(task, mine) for task in predictors() if len(mine := runs[(runs.task == task) & (runs.status != "refused")])]
+    if not found:
+        return pd.DataFrame(columns=[c for c in columns() if c not in AFTER])
+    return pd.concat(found).sort_values("arm", kind="stable", ignore_index=True) if len(found) > 1 else found[0]
+
+
+def _arms_of(task: str, mine: pd.DataFrame) -> pd.DataFrame:
+    """`arms` of one task's runs."""
+    predictor = predictors()[task]
     seeds = mine.drop_duplicates("run").set_index("run")[["arm", "method", "model", "dataset", "status"]]
     values = mine.pivot(index="run", columns="metric", values="value").reindex(seeds.index)
-    values = values.reindex(columns=[ACCURACY, SPEED, *PROPERTIES.values()])
-    told = metric_of(TASK, ACCURACY)
-    guess = seeds.dataset.map({name: guessing(told, TASK, name) for name in seeds.dataset.unique()})
+    values = values.reindex(columns=[*dict.fromkeys([predictor.accuracy, predictor.speed, *properties().values()])])
+    told = metric_of(task, predictor.accuracy)
+    guess = seeds.dataset.map({name: guessing(told, task, name) for name in seeds.dataset.unique()})
     finished = seeds.status == "finished"
-    seeds["trained"] = (finished & (values[ACCURACY] >= guess + TRAINED_BY)).astype(float)
-    seeds["speed"] = values[SPEED].where(finished, guess)
-    for name, metric in PROPERTIES.items():
+    seeds["trained"] = (finished & (values[predictor.accuracy] >= guess + TRAINED_BY)).astype(float)
+    seeds["speed"] = values[predictor.speed].where(finished, guess)
+    for name, metric in properties().items():
         seeds[name] = np.log10(values[metric].where(values[metric] > 0)) if name.startswith("log10_") else values[metric]
     grouped = seeds.groupby("arm", sort=True)
     table = grouped[["method", "model", "dataset"]].first()
     table["model"] = [model_label(json.loads(model)) for model in table.model]
     table["seeds"] = grouped.size()
     table["trained"] = grouped.trained.mean() > 0.5
-    return table.join(grouped[[*PROPERTIES, "speed"]].mean()).reset_index()
+    return table.join(grouped[[*properties(), "speed"]].mean()).reset_index()
 
 
 def judged(table: pd.DataFrame) -> pd.DataFrame:
@@ -82,7 +98,7 @@ def judged(table: pd.DataFrame) -> pd.DataFrame:
     Both stay empty where no property was measured or where the other methods leave nothing to learn from.
     """
     table = table.assign(predicted=pd.Series(pd.NA, table.index, dtype="boolean"), probability=np.nan)
-    measured = table[list(PROPERTIES)].notna().any(axis=1)
+    measured = table[list(properties())].notna().any(axis=1)
     for method in sorted(set(table.method[measured])):
         mine, others = measured & (table.method == method), table[measured & (table.method != method)]
         if len(others) < FEWEST or others.trained.nunique() < 2:
@@ -90,7 +106,7 @@ def judged(table: pd.DataFrame) -> pd.DataFrame:
         table.loc[mine, "probability"] = _probability(others, table[mine])
     known = table.probability.notna()
     table.loc[known, "predicted"] = table.probability[known] >= 0.5
-    return table[COLUMNS]
+    return table[columns()]
 
 
 def _probability(others: pd.DataFrame, mine: pd.DataFrame) -> np.ndarray:
@@ -101,7 +117,7 @@ def _probability(others: pd.DataFrame, mine: pd.DataFrame) -> np.ndarray:
     """
     from sklearn.tree import DecisionTreeClassifier  # slow to import, and figures and the report only read what came of it
 
-    names = [name for name in PROPERTIES if others[name].notna().any()]
+    names = [name for name in properties() if others[name].notna().any()]
     tree = DecisionTreeClassifier(max_depth=3, min_samples_leaf=3, class_weight="balanced", random_state=0)
     tree.fit(others[names].to_numpy(float), others.trained.to_numpy(bool))
     return tree.predict_proba(mine[names].to_numpy(float))[:, list(tree.classes_).index(True)]
@@ -113,7 +129,7 @@ def read_prediction(path: Path) -> pd.DataFrame:
         table = pd.read_csv(path, dtype={"predicted": "boolean", "trained": "boolean", "method": str, "arm": str})
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: is missing or broken ({error}); `snakemake all` writes it again") from error
-    return table.astype({"probability": float, "speed": float, **dict.fromkeys(PROPERTIES, float)})
+    return table.astype({"probability": float, "speed": float, **dict.fromkeys(properties(), float)})
 
 
 if __name__ == "__main__":

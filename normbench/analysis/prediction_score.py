@@ -13,15 +13,18 @@ import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
 
-from normbench.analysis.prediction import FEWEST, PROPERTIES
+from normbench.analysis.prediction import FEWEST, properties
 from normbench.core.formatting import counted, joined
 
 DRAWS, LEAST_DRAWS = 1000, 500  # resamples, and how many of them must have a value for an interval
 GUESSING = 0.5  # balanced accuracy of whoever says the same of all arms
-NAMES = {"probability": "probability of the rule"} | {
-    name: metric.replace("_", " ") + (" (log10)" if name != metric else "") for name, metric in PROPERTIES.items()
-}
 Interval = tuple[float, float] | None
+
+
+def names() -> dict[str, str]:
+    """Column -> what it is called in a sentence: the rule's probability, and all properties."""
+    called = {column: metric.replace("_", " ") + (" (log10)" if column != metric else "") for column, metric in properties().items()}
+    return {"probability": "probability of the rule", **called}
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ def score(table: pd.DataFrame) -> Score:
     if len(set(trained)) == 2:
         balanced = balanced_accuracy(trained, predicted)
         interval = over_methods(known, lambda rows: balanced_accuracy(trained[rows], predicted[rows]))
-    ranks = tuple(_rank(name, known) for name in NAMES)
+    ranks = tuple(_rank(name, known) for name in names())
     base = max(trained.mean(), 1 - trained.mean()) if len(known) else math.nan
     numbers = (len(known), known.method.nunique(), len(table) - len(known), confusion, balanced, interval, float(base), ranks)
     return Score(*numbers, tuple(_sentences(table, *numbers)))
@@ -129,7 +132,7 @@ def _sentences(table, arms, methods, unseen, confusion, balanced, interval, base
 
 def _nothing(table: pd.DataFrame) -> str:
     """Why no arm was judged."""
-    measured = table[table[list(PROPERTIES)].notna().any(axis=1)]
+    measured = table[table[list(properties())].notna().any(axis=1)]
     if len(measured) and measured.trained.nunique() < 2:
         ended = "trained" if measured.trained.iloc[0] else "failed"
         return f"No rule can be fitted: all {counted(len(measured), 'arm')} with measurements before training {ended}."
@@ -154,7 +157,7 @@ def _ranks_say(ranks: tuple[Rank, ...]) -> str:
     telling = [r for r in ranks if r.interval is not None and (r.interval[0] > 0 or r.interval[1] < 0)]
     if not telling:
         return "Neither the rule nor any single property orders the arms by speed: every interval holds zero."
-    return f"Speed goes with {joined([f'{NAMES[r.name]} {r.rho:+.2f}{_interval(r.interval)}' for r in telling])} (Spearman)."
+    return f"Speed goes with {joined([f'{names()[r.name]} {r.rho:+.2f}{_interval(r.interval)}' for r in telling])} (Spearman)."
 
 
 def _interval(interval: Interval) -> str:

@@ -95,14 +95,18 @@ class Figure(Strict):
 
 
 def check_table(place: str, table: Table, arms: Mapping[str, Any]) -> None:
-    """Every name in the table is one of its rows, its columns or the paper's arms."""
+    """Every name in the table is one of its rows, its columns, the paper's arms or, for a metric, those of the arm's task."""
     if table.guests is not None and table.guests not in table.rows:
         raise unknown(f"{place}.guests", "row", table.guests, table.rows)
+    shown = set()
     for name, row in table.rows.items():
         for column, arm in row.arms.items():
             if column not in table.columns:
                 raise unknown(f"{place}.rows.{name}", "column", column, table.columns)
             known_arm(f"{place}.rows.{name}", arm, arms)
+            own = table.columns[column].metric
+            shown.add((f"{place}.columns.{column}.metric" if own else f"{place}.metric", own or table.metric, arms[arm].task))
+    _known_metrics(shown)
 
 
 def check_figure(place: str, figure: Figure, arms: Mapping[str, Any]) -> None:
@@ -129,12 +133,17 @@ def check_figure(place: str, figure: Figure, arms: Mapping[str, Any]) -> None:
 
 
 def _check_metrics(place: str, figure: Figure, arms: Mapping[str, Any]) -> None:
-    """What is no probe is a metric of every arm's task. A task that is not here cannot be asked."""
+    """What is no probe is a metric of every arm's task."""
     metrics = [] if figure.along == "k" else [*figure.quantities, *([figure.along] if figure.panels else [])]
-    for task in sorted({arms[arm].task for arm in figure.every_arm()} & set(task_names())):
-        for metric in metrics:
-            if metric not in read_task(task).metrics:
-                raise unknown(place, f"metric of the task {task}", metric, read_task(task).metrics)
+    _known_metrics({(place, metric, arms[arm].task) for arm in figure.every_arm() for metric in metrics})
+
+
+def _known_metrics(asked: set[tuple[str, str, str]]) -> None:
+    """asked: (place, metric, task). A task that is not here cannot be asked."""
+    here = task_names()
+    for place, metric, task in sorted(asked):
+        if task in here and metric not in read_task(task).metrics:
+            raise unknown(place, f"metric of the task {task}", metric, read_task(task).metrics)
 
 
 def known_arm(place: str, arm: str, arms: Mapping[str, Any]) -> None:

@@ -14,6 +14,7 @@ from normbench.config.fidelity import RANK as RANK
 from normbench.config.fidelity import TIERS as TIERS
 from normbench.config.fidelity import Tier
 from normbench.config.fidelity import reached as reached
+from normbench.config.tasks import Task, read_task, task_names
 from normbench.core.errors import InputError, unknown
 from normbench.core.schema import ROOT, Strict, read
 
@@ -38,14 +39,15 @@ Take = Literal["best", "best_lr", "stable_lr"]
 class Arm(Strict):
     """One experiment at the paper's scale, but for its seeds. A tier maps it to what it affords.
 
-    model: a name of the task's models, or {use: name, argument: value}. params: of the method.
-    recipe: a name of the task's recipes. set: recipe fields that this arm changes.
+    task: the paper's where the arm has none of its own.
+    model: a name of the paper's or the task's models, or {use: name, argument: value}. params: of the method.
+    recipe: a name of the paper's or the task's recipes. set: recipe fields that this arm changes.
     over: a sweep, {lr: [..], batch_size: [..]} or {params.group_size: [..]} or {model.depth: [..]}: one run for each combination.
     norms_from: the arm whose recorded weight norms this one uses (norm_control).
     note: what a reader of a table must know of this arm (another learning rate than its baseline's, say).
     """
 
-    task: str = "imagenet"
+    task: str
     dataset: str
     model: str | dict[str, Any]
     method: str
@@ -147,13 +149,16 @@ class Claim(Strict):
 
 
 class Paper(Strict):
-    """papers/<key>.yaml."""
+    """papers/<key>.yaml. task: of the arms that name none. recipes, models: the paper's own, {task: {name: {...}}}, beside the task's."""
 
     key: str
     title: str
     venue: str
     arxiv: str | None = None
     reviews: str
+    task: str | None = None
+    recipes: dict[str, dict[str, dict[str, Any]]] = {}
+    models: dict[str, dict[str, dict[str, Any]]] = {}
     arms: dict[str, Arm] = {}
     tables: list[Table] = []
     figures: list[Figure] = []
@@ -170,9 +175,19 @@ class Paper(Strict):
         """The published numbers beside it."""
         return self._folder / "reported.csv"
 
+    @model_validator(mode="before")
+    @classmethod
+    def _tasks(cls, data: Any) -> Any:
+        """Every arm has a task, its own or the paper's."""
+        if not isinstance(data, dict) or not isinstance(data.get("arms"), dict) or data.get("task") is None:
+            return data
+        return {**data, "arms": {k: {"task": data["task"], **a} if isinstance(a, dict) else a for k, a in data["arms"].items()}}
+
     @model_validator(mode="after")
     def _names(self) -> "Paper":
         file = f"papers/{self.key}.yaml"
+        for part in ("recipes", "models"):
+            _check_own(file, part, getattr(self, part), {arm.task for arm in self.arms.values()})
         for claim in self.claims:
             for test in claim.tests:
                 for operand in test.operands():
@@ -189,6 +204,29 @@ class Paper(Strict):
             if ids.count(id_) > 1:
                 raise InputError(f"{file}: the id {id_!r} stands twice")
         return self
+
+    def task_of(self, arm: Arm) -> Task:
+        """The arm's task with the paper's own recipes and models in it."""
+        task = read_task(arm.task)
+        own = {
+            part: {**getattr(task, part), **getattr(self, part)[arm.task]}
+            for part in ("recipes", "models")
+            if arm.task in getattr(self, part)
+        }
+        return task.model_copy(update=own) if own else task
+
+
+def _check_own(file: str, part: str, own: dict[str, dict[str, Any]], tasks: set[str]) -> None:
+    """What a paper brings is of its arms' tasks, and has a name that the task has not. A task that is not here cannot be asked."""
+    for task, named in own.items():
+        if task not in tasks:
+            raise unknown(f"{file}: {part}", "task of the paper's arms", task, tasks)
+        theirs = getattr(read_task(task), part) if task in task_names() else {}
+        for name in named:
+            if name in theirs:
+                raise InputError(
+                    f"{file}: {part}.{task}: {name!r} stands in tasks/{task}/task.yaml: {part} too; give the paper's another name"
+                )
 
 
 @cache

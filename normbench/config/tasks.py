@@ -15,7 +15,8 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from normbench.config.recipe import Recipe
-from normbench.core.errors import unknown
+from normbench.config.recipe_fields import RecipeFields
+from normbench.core.errors import InputError, unknown
 from normbench.core.schema import ROOT, Strict, read
 
 TASKS = ROOT / "tasks"
@@ -74,8 +75,23 @@ class Resources(Strict):
         return self
 
 
+class Predictor(Strict):
+    """Metrics that tell whether untrained networks say what will train: `accuracy` whether it did, `speed` how fast.
+
+    properties: {column: metric of the untrained network}; a column log10_... takes the logarithm of what spans decades.
+    """
+
+    accuracy: str
+    speed: str
+    properties: dict[str, str] = Field(min_length=1)
+
+
 class Task(Strict):
-    """tasks/<task>/task.yaml. resources: of a run on a dataset, where it wants GPUs."""
+    """tasks/<task>/task.yaml. resources: of a run on a dataset, where it wants GPUs.
+
+    datasets_from: {task: [names]}, datasets that another task declares, makes and checks. recipe_fields: what the fields of the task's
+    own recipes mean. predictor: where the task's runs are asked whether untrained networks tell what trains.
+    """
 
     task: str
     title: str
@@ -86,6 +102,17 @@ class Task(Strict):
     recipes: dict[str, dict[str, Any]]
     requires: Requirement | None = None
     resources: dict[str, Resources] = {}
+    datasets_from: dict[str, list[str]] = {}
+    recipe_fields: RecipeFields = RecipeFields()
+    predictor: Predictor | None = None
+
+    @model_validator(mode="after")
+    def _metrics(self) -> "Task":
+        asked = self.predictor and {"accuracy": self.predictor.accuracy, "speed": self.predictor.speed, **self.predictor.properties}
+        for key, metric in (asked or {}).items():
+            if metric not in self.metrics:
+                raise unknown(f"tasks/{self.task}/task.yaml: predictor: {key}", "metric of the task", metric, self.metrics)
+        return self
 
 
 def task_names(folder: Path = TASKS) -> list[str]:
@@ -95,11 +122,47 @@ def task_names(folder: Path = TASKS) -> list[str]:
 
 @cache
 def read_task(name: str, folder: Path = TASKS) -> Task:
-    """tasks/<name>/task.yaml, checked; an unknown task is an InputError with the nearest name."""
+    """tasks/<name>/task.yaml, checked, with the datasets that it borrows; an unknown task is an InputError with the nearest name."""
+    task = _declared(name, folder)
+    if not task.datasets_from:
+        return task
+    datasets = dict(task.datasets)
+    for owner, borrowed in task.datasets_from.items():
+        if owner not in task_names(folder):
+            raise unknown(f"tasks/{name}/task.yaml: datasets_from", "task", owner, task_names(folder))
+        theirs = _declared(owner, folder).datasets
+        for dataset in borrowed:
+            if dataset not in theirs:
+                raise unknown(f"tasks/{name}/task.yaml: datasets_from.{owner}", f"dataset of the task {owner}", dataset, theirs)
+            if dataset in datasets:
+                raise InputError(f"tasks/{name}/task.yaml: datasets_from.{owner}: {dataset!r} is there already; keep one of the two")
+            datasets[dataset] = theirs[dataset]
+    return task.model_copy(update={"datasets": datasets})
+
+
+@cache
+def _declared(name: str, folder: Path = TASKS) -> Task:
+    """What the task's own file says."""
     path = folder / name / "task.yaml"
     if not path.is_file():
         raise unknown("tasks/", "task", name, task_names(folder))
     return read(Task, path)
+
+
+@cache
+def owner_of(dataset: str, folder: Path = TASKS) -> str:
+    """The task that makes or checks a dataset: the one that declares it. Two that do are an InputError; the second should borrow."""
+    declared = {name: _declared(name, folder).datasets for name in task_names(folder)}
+    owners = [name for name, datasets in declared.items() if dataset in datasets]
+    if not owners:
+        raise unknown("tasks/", "dataset", dataset, {d for datasets in declared.values() for d in datasets})
+    if len(owners) > 1:
+        first, second = owners[:2]
+        raise InputError(
+            f"tasks/{second}/task.yaml: datasets: {dataset!r} stands in tasks/{first}/task.yaml too, and one task makes it; "
+            f"datasets_from: {{{first}: [{dataset}]}} borrows it, and another name tells it apart"
+        )
+    return owners[0]
 
 
 @cache
@@ -118,6 +181,22 @@ def recipe_schema(name: str) -> type[Strict]:
     """What a recipe of the task may say: tasks/<name>/recipe.py's Recipe, and the shared one where there is none."""
     read_task(name)
     return _module(name, "recipe").Recipe if (TASKS / name / "recipe.py").is_file() else Recipe
+
+
+@cache
+def recipe_check(name: str) -> Callable[[Any], None] | None:
+    """tasks/<name>/recipe.py's check_recipe(arm), where there is one: raises InputError, one sentence that starts with the recipe's key,
+    where a recipe names something that the arm's dataset or model has not.
+    """
+    return getattr(_module(name, "recipe"), "check_recipe", None) if (TASKS / name / "recipe.py").is_file() else None
+
+
+@cache
+def recipe_fields(name: str) -> RecipeFields:
+    """What the fields of the task's recipes mean; a field that does not exist is an InputError."""
+    fields = read_task(name).recipe_fields
+    fields.check(f"tasks/{name}/task.yaml", recipe_schema(name).model_fields)
+    return fields
 
 
 def work_of(name: str) -> Callable | None:

@@ -3,6 +3,9 @@
 Later wins. Of a recipe: the task's, the arm's own settings, the tier's for this recipe (a budget, and a rate
 for it), the tier's for this arm, a sweep's. Of a model or method: the task's, the tier's for it, the arm's
 own arguments, the tier's for this arm, a sweep's. A tier that replaces a recipe's field has to name the arms that exist to vary it.
+
+Nothing keeps the paper's scale unsaid: below the tier `paper`, every recipe, model and user's dataset of an arm must stand in the
+tier's file, as it is ({}, or the dataset itself) or replaced.
 """
 
 import itertools
@@ -18,18 +21,19 @@ from normbench.config.cost_model import Machine
 from normbench.config.method_files import check_params, read_method
 from normbench.config.papers import TIERS, Arm, Tier
 from normbench.config.spec import ArmSpec
-from normbench.config.tasks import Task, read_task, recipe_schema
+from normbench.config.tasks import Task, read_task, recipe_check, recipe_schema
 from normbench.core.errors import InputError, unknown
 from normbench.core.schema import ROOT, Strict, read, shown, validated
 
 FOLDER = ROOT / "workflows" / "tiers"
+FOLLOWING = ("correct_lr", "schedule")  # ways of norm_control that need recorded norms
 GUEST = "@"  # between an arm's name and the method that takes the place of its own
 
 
 class TaskTier(Strict):
     """What a tier affords of one task: a dataset for a dataset, arguments for a model, fields for a recipe, params for a method.
 
-    seeds: where other ones than the tier's are affordable.
+    A model or recipe that stays as it is has {}, a user's dataset its own name. seeds: where other ones than the tier's are affordable.
     """
 
     seeds: list[int] = []
@@ -104,9 +108,10 @@ def check_overrides(tier: TierFile, paper: str, arms: dict[str, Arm]) -> None:
             raise unknown(f"workflows/tiers/{tier.tier}.yaml: arms.{paper}", "arm", pattern, arms)
 
 
-def points(paper: str, name: str, arm: Arm, tier: TierFile) -> list[tuple[dict[str, Any], ArmSpec]]:
+def points(paper: str, name: str, arm: Arm, tier: TierFile, task: Task | None = None) -> list[tuple[dict[str, Any], ArmSpec]]:
     """The runs of an arm at a tier: [(swept values, spec), ...], one entry with {} where nothing is swept.
 
+    task: the arm's, with what its paper brings (Paper.task_of); None: as its folder has it.
     A guest (arm@method) gets what the tier says of the arm whose place it takes, but for what is about that arm's method.
     """
     host, _, guest = name.partition(GUEST)
@@ -115,10 +120,15 @@ def points(paper: str, name: str, arm: Arm, tier: TierFile) -> list[tuple[dict[s
         override = override.model_copy(update={"params": {}})
     over = {**arm.over, **override.over}
     swept = {key: values for key, values in over.items() if values and not (guest and key.startswith("params."))}
+    task = task or read_task(arm.task)
     result = []
     for values in itertools.product(*swept.values()):
         point = dict(zip(swept, values, strict=True))
-        result.append((point, _spec(paper, name, arm, tier, override, point)))
+        result.append((point, _spec(paper, name, arm, tier, task, override, point)))
+    place = f"papers/{paper}.yaml: arms.{name}"
+    _check_listed(place, arm, tier, task, override)
+    for _, spec in result:
+        _check_recipe(f"{place}: recipe", arm, spec)
     return result
 
 
@@ -133,9 +143,41 @@ def _override(tier: TierFile, paper: str, name: str) -> Override:
     return Override(dataset=dataset, **merged)
 
 
-def _spec(paper: str, name: str, arm: Arm, tier: TierFile, override: Override, point: dict[str, Any]) -> ArmSpec:
+def _check_listed(place: str, arm: Arm, tier: TierFile, task: Task, override: Override) -> None:
+    """Below the tier `paper` nothing runs at the paper's scale but what the tier's file says so of."""
+    if tier.tier == "paper":
+        return
+    at, file = tier.tasks.get(arm.task, TaskTier()), f"workflows/tiers/{tier.tier}.yaml: tasks.{arm.task}"
+    model = arm.model if isinstance(arm.model, str) else arm.model.get("use")
+    for what, name, listed in (("recipe", arm.recipe, at.recipes), ("model", model, at.models)):
+        if name is not None and name not in listed:
+            raise InputError(
+                f"{file}.{what}s: the {what} {name!r} of {place} is not listed and would run at the paper's scale; "
+                f"add {name}: {{what to replace}}, or {name}: {{}} to keep it as it is"
+            )
+    users = task.datasets.get(arm.dataset)
+    if users and not users.embedded and override.dataset is None and arm.dataset not in at.datasets:
+        affordable = ", ".join(sorted(name for name, dataset in task.datasets.items() if dataset.embedded)) or "none"
+        raise InputError(
+            f"{file}.datasets: the dataset {arm.dataset!r} of {place} is not listed and would have to be the user's; add {arm.dataset}: "
+            f"and what stands for it (embedded: {affordable}), or {arm.dataset}: {arm.dataset} to keep it"
+        )
+
+
+def _check_recipe(place: str, arm: Arm, spec: ArmSpec) -> None:
+    """What a recipe asks for, the arm, its dataset and its model have."""
+    if (control := spec.recipe.get("norm_control")) in FOLLOWING and arm.norms_from is None:
+        raise InputError(f"{place}: norm_control: {control!r} follows the norms that another arm recorded; add norms_from: <that arm>")
+    if check := recipe_check(arm.task):
+        try:
+            check(spec)
+        except InputError as error:
+            raise InputError(f"{place}: {error}") from None
+
+
+def _spec(paper: str, name: str, arm: Arm, tier: TierFile, task: Task, override: Override, point: dict[str, Any]) -> ArmSpec:
     place = f"papers/{paper}.yaml: arms.{name}"
-    task, at = read_task(arm.task), tier.tasks.get(arm.task, TaskTier())
+    at = tier.tasks.get(arm.task, TaskTier())
     swept: dict[str, dict[str, Any]] = {"set": {}, "params": {}, "model": {}}
     for key, value in point.items():
         part, _, field = key.rpartition(".")

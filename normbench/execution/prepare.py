@@ -7,8 +7,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from normbench.config.tasks import load_preparer, read_task, task_names
-from normbench.core.errors import InputError, unknown
+from normbench.config.tasks import load_preparer, owner_of
+from normbench.core.errors import InputError
 from normbench.core.files import write_json
 
 
@@ -19,11 +19,7 @@ def main() -> int:
     parser.add_argument("--ready", type=Path, required=True)
     args = parser.parse_args()
     try:
-        # Tasks that share a dataset make it alike: the first does.
-        tasks = {dataset: name for name in reversed(task_names()) for dataset in read_task(name).datasets}
-        if args.dataset not in tasks:
-            raise unknown("--dataset", "dataset", args.dataset, tasks)
-        data_sha256 = load_preparer(tasks[args.dataset])(args.dataset, args.data)
+        data_sha256 = load_preparer(owner_of(args.dataset))(args.dataset, args.data)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

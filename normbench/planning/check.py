@@ -1,4 +1,4 @@
-"""Before anything trains: every arm's parameters, model and method, tried without memory.
+"""Before anything trains: every arm's parameters, model and method, tried without memory. What recipes name, the plan has checked.
 
 python -m normbench.planning.check --root build/quick --output build/quick/checked.json
 """
@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from normbench.config.spec import canonical
-from normbench.config.tasks import load_adapter
+from normbench.config.tasks import load_adapter, recipe_fields
 from normbench.core.errors import InputError
 from normbench.core.files import write_json
 from normbench.planning.plan import Plan
@@ -26,7 +26,8 @@ def main() -> int:
         return 1
     refused, mistakes, seen = {}, [], {}
     for arm, spec in plan.arms.items():
-        built_from = [spec.recipe.get(name) for name in ("drop_fc", "drop_conv", "inflate")]
+        fields = recipe_fields(spec.task).model
+        built_from = spec.recipe if fields is None else {name: spec.recipe[name] for name in fields}
         key = canonical([spec.task, spec.dataset, spec.model, spec.method, spec.params, built_from])
         try:
             if key not in seen:

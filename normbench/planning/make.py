@@ -6,7 +6,7 @@ from normbench.config.cost_model import expected_seconds
 from normbench.config.method_files import method_names
 from normbench.config.papers import Arm, Claim, Figure, Paper, Table, paper_keys, reached, read_paper
 from normbench.config.spec import ArmSpec, code_of_run
-from normbench.config.tasks import absence, task_names
+from normbench.config.tasks import absence, owner_of, recipe_fields, task_names
 from normbench.config.tiers import GUEST, TierFile, as_guest, check_overrides, points, read_tier, with_norms_from
 from normbench.core.errors import unknown
 from normbench.planning.plan import Effort, Plan, Point, resources_of
@@ -34,6 +34,8 @@ def make_plan(tier_name: str, selection: Selection = Selection()) -> Plan:
         check_overrides(tier, key, paper.arms)
         for name, arm in wanted_arms(plan, paper).items():
             _add(plan, key, name, arm, paper)
+    for dataset in {spec.dataset for spec in plan.arms.values()}:
+        owner_of(dataset)
     plan.efforts = {arm: effort_of(spec, tier) for arm, spec in plan.arms.items()}
     plan.code = code_of_plan(plan)
     plan.selected = [a for a in plan.arms if _is_selected(plan.arms[a], selection)]
@@ -51,14 +53,9 @@ def effort_of(spec: ArmSpec, tier: TierFile) -> Effort:
 def gpus_of(spec: ArmSpec, tier: TierFile) -> int:
     """How many GPUs a run of the arm takes at a tier; 0: one CPU core.
 
-    Several only where the recipe says what each passes through the network at once, and they share a step evenly: of
-    batch_size samples in parts of device_batch_size, or of update_freq batches.
+    Several only where the recipe says what each passes through the network at once, and they share a step evenly.
     """
-    most = min(tier.gpus, resources_of(spec).gpus)
-    whole, part = spec.recipe.get("batch_size", 1), spec.recipe.get("device_batch_size")
-    if "update_freq" in spec.recipe:
-        whole, part = spec.recipe["update_freq"], 1
-    return next((n for n in range(most, 1, -1) if part and whole % (n * part) == 0), min(most, 1))
+    return recipe_fields(spec.task).gpus(spec.recipe, min(tier.gpus, resources_of(spec).gpus))
 
 
 def code_of_plan(plan: Plan) -> dict[str, dict[str, str]]:
@@ -103,9 +100,10 @@ def _add(plan: Plan, paper_key: str, name: str, arm: Arm, paper: Paper) -> None:
     if (paper_key, name) in plan.points or absence(arm.task):
         return
     result: list[Point] = []
-    for point, spec in points(paper_key, name, arm, plan.tier):
+    for point, spec in points(paper_key, name, arm, plan.tier, paper.task_of(arm)):
         if arm.norms_from:
-            _, source = points(paper_key, arm.norms_from, paper.arms[arm.norms_from], plan.tier)[0]
+            source_arm = paper.arms[arm.norms_from]
+            _, source = points(paper_key, arm.norms_from, source_arm, plan.tier, paper.task_of(source_arm))[0]
             spec = with_norms_from(spec, source)
         plan.arms[spec.id] = spec
         result.append((point, spec.id))

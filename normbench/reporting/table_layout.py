@@ -11,36 +11,9 @@ from typing import Any
 
 from normbench.analysis.results import TRAINED_BY, Measured, guessing, metric_of
 from normbench.config.papers import Paper, Row, Table
+from normbench.config.tasks import recipe_fields
 from normbench.core.formatting import decimals, number
 
-# What a reader must be told where an arm had something else than its baseline in the same column.
-TOLD = (
-    "lr",
-    "optimizer",
-    "batch_size",
-    "max_tokens",
-    "epochs",
-    "steps",
-    "weight_decay",
-    "decay",
-    "schedule",
-    "warmup",
-    "mixup",
-    "label_smoothing",
-    "drop_fc",
-    "dropout",
-    "drop_conv",
-    "precision",
-)
-WORDS = {
-    "lr": "learning rate",
-    "drop_fc": "dropout",
-    "drop_conv": "dropout of channels",
-    "batch_size": "batch size",
-    "max_tokens": "tokens of a batch",
-    "weight_decay": "weight decay",
-    "decay": "decay of",
-}
 KINDS = {"verbatim": "Published, verbatim", "digitised": "≈ read off a figure", "derived": "Derived from published numbers"}
 LETTERS = {"supported": "S", "contradicted": "C", "inconclusive": "I"}
 DAGGER = "†"
@@ -150,10 +123,12 @@ class Shaped:
     def _setting(self, arm: str) -> str:
         spec = self.measured.plan.arms[arm]
         recipe = spec.recipe
-        batch = recipe["batch_size"] if "batch_size" in recipe else f"{recipe['max_tokens'] * recipe['update_freq']:,} tokens"
+        batch = recipe_fields(spec.task).batch_size(recipe)
         if recipe.get("epochs"):
-            return f"{spec.dataset}, {recipe['epochs']:g} epochs of {batch}"
-        return f"{spec.dataset}, {recipe['steps']} steps of {batch}" if recipe.get("steps") else f"{spec.dataset}, a batch of {batch}"
+            budget = f"{recipe['epochs']:g} epochs"
+        else:
+            budget = f"{recipe['steps']} steps" if recipe.get("steps") else "a batch"
+        return f"{spec.dataset}, {budget} of {batch}" if batch else spec.dataset
 
     def _arms(self) -> dict[Place, str]:
         return {key: c.arm for key, c in self.cells.items() if c.arm and c.arm in self.measured.plan.arms}
@@ -168,10 +143,9 @@ class Shaped:
             told = {}
             for column in self.table.columns:
                 if (name, column) in arms and (baseline, column) in arms:
-                    ours, theirs = (self.measured.plan.arms[arms[row, column]].recipe for row in (name, baseline))
-                    differs = [
-                        f"{WORDS.get(k, k)} {_value(ours[k])} against {_value(theirs[k])}" for k in TOLD if ours.get(k) != theirs.get(k)
-                    ]
+                    ours, theirs = (self.measured.plan.arms[arms[row, column]] for row in (name, baseline))
+                    found = recipe_fields(ours.task).differences(ours.recipe, theirs.recipe)
+                    differs = [f"{word} {_value(our)} against {_value(their)}" for word, our, their in found]
                     if differs:
                         told[self.table.columns[column].title] = ", ".join(differs)
             for note in dict.fromkeys(told.values()):

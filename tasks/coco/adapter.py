@@ -42,7 +42,18 @@ def prepare(dataset: str, root: Path) -> str:
 
 def check(arm: ArmSpec) -> str | None:
     """Build the arm's detector without memory. Returns why the method refuses, None where it stands; raises InputError on mistakes."""
-    return refusal(lambda: _build(arm, engine_of(arm), 1))
+    return refusal(lambda: _checked(arm, engine_of(arm)))
+
+
+def _checked(arm: ArmSpec, engine: ModuleType) -> nn.Module:
+    """The detector, whose pyramid has a level for each side of the recipe's anchors."""
+    detector = _build(arm, engine, 1)
+    levels, sides = len(engine.backbone_of(detector).stages) + 1, arm.recipe["anchors"]
+    if len(sides) != levels:
+        raise InputError(
+            f"recipe: anchors: {list(sides)} has {len(sides)} sides, and the pyramid of this model {levels} levels; give one for each"
+        )
+    return detector
 
 
 def engine_of(arm: ArmSpec) -> ModuleType:

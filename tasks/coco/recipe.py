@@ -3,13 +3,17 @@
 import importlib.util
 import sys
 from functools import cache
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from normbench.config.spec import ArmSpec
+from normbench.config.tasks import read_task
+from normbench.core.errors import InputError, unknown
 from normbench.core.schema import Strict
 
 ENGINES = ("detectron2", "torchvision")
+SCRATCH = "scratch"  # the weights of what learned nothing before
 
 
 class Recipe(Strict):
@@ -47,7 +51,7 @@ class Recipe(Strict):
     gamma: float = Field(0.1, gt=0)
     grad_clip: float | None = Field(None, gt=0)
     precision: Literal["float32", "amp_float16", "amp_bfloat16"] = "float32"
-    sides: tuple[int, ...] = Field(min_length=1)
+    sides: tuple[Annotated[int, Field(ge=16)], ...] = Field(min_length=1)
     test_side: int = Field(ge=16)
     max_side: int = Field(ge=16)
     flip: bool
@@ -74,7 +78,7 @@ class Recipe(Strict):
             raise ValueError("exactly one of epochs and steps must be given")
         if any(not 0 < m < 1 for m in self.milestones) or list(self.milestones) != sorted(self.milestones):
             raise ValueError("milestones must be ascending fractions between 0 and 1")
-        if self.weights == "scratch" and (self.freeze_at or self.freeze_norm):
+        if self.weights == SCRATCH and (self.freeze_at or self.freeze_norm):
             raise ValueError("freeze_at and freeze_norm keep what was learned before, and with weights: scratch nothing was")
         return self
 
@@ -101,3 +105,14 @@ def available_engine() -> str:
     )
     print(f"coco: engine auto takes {name}, because {why}", file=sys.stderr)
     return name
+
+
+def check_recipe(arm: ArmSpec) -> None:
+    """Raises InputError where nothing can have learned the weights that the recipe starts from."""
+    weights, classified = arm.recipe["weights"], read_task("imagenet").datasets
+    if weights == SCRATCH:
+        return
+    if weights not in classified:
+        raise unknown("weights", "dataset of the imagenet task", weights, [SCRATCH, *classified])
+    if classified[weights].embedded and not arm.recipe["pretrain_steps"]:
+        raise InputError(f"pretrain_steps: 0 steps on {weights}, which is made and learned here, teach nothing; 1 or more would do")

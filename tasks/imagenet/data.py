@@ -4,8 +4,8 @@
     cifar10, cifar100     the user's files through torchvision (cifar.py)
     imagenet              the user's folder of class folders (imagefolder.py, foldercheck.py)
 
-`folder` is always the dataset's own folder, FOLDER/<dataset> of --config data=FOLDER. All images have three
-channels, grey ones three equal channels.
+Their sizes and classes stand in task.yaml. `folder` is always the dataset's own folder, FOLDER/<dataset> of
+--config data=FOLDER. All images have three channels, grey ones three equal channels.
 """
 
 from functools import cache
@@ -15,17 +15,20 @@ from typing import Any
 import numpy as np
 import torch
 
+from normbench.config.tasks import read_task
 from normbench.core.errors import InputError, unknown
 from normbench.execution import manifest
 from tasks.imagenet import foldercheck
 from tasks.imagenet.imagefolder import Folder, FolderBatches, FolderInOrder
+from tasks.imagenet.recipe import FOLDER
 from tasks.images import cifar, embedded
 from tasks.images.batches import Batches, Images, InOrder
 from tasks.images.embedded import make
 
-EMBEDDED = tuple(embedded.RENDERINGS)
-PIXELS = {"digits": 8, "digits32": 32, "cifar10": 32, "cifar100": 32, "imagenet": 224}
-CLASSES = {"digits": 10, "digits32": 10, "cifar10": 10, "cifar100": 100, "imagenet": 1000}
+DATASETS = read_task("imagenet").datasets
+EMBEDDED = tuple(name for name, dataset in DATASETS.items() if dataset.embedded)
+PIXELS = {name: dataset.pixels for name, dataset in DATASETS.items()}
+CLASSES = {name: dataset.classes for name, dataset in DATASETS.items()}
 SPLITS = ("train", "test")
 
 __all__ = ["CLASSES", "EMBEDDED", "check", "data_sha256", "eval_batches", "in_shape", "load", "make", "num_classes", "train_batches"]
@@ -46,7 +49,7 @@ def check(dataset: str, folder: Path) -> None:
     folder = _existing(dataset, folder)
     if dataset in EMBEDDED:
         manifest.verify(dataset, folder)
-    elif dataset == "imagenet":
+    elif dataset == FOLDER:
         foldercheck.check(folder, CLASSES[dataset])
     else:
         cifar.check(dataset, folder)
@@ -57,7 +60,7 @@ def data_sha256(dataset: str, folder: Path) -> str:
     folder = _existing(dataset, folder)
     if dataset in EMBEDDED:
         return manifest.read_manifest(dataset, folder)["data_sha256"]
-    return foldercheck.data_sha256(folder) if dataset == "imagenet" else cifar.data_sha256(dataset, folder)
+    return foldercheck.data_sha256(folder) if dataset == FOLDER else cifar.data_sha256(dataset, folder)
 
 
 def load(dataset: str, folder: Path, split: str) -> Images | Folder:
@@ -81,7 +84,7 @@ def eval_batches(dataset: str, folder: Path, **options: Any) -> InOrder | Folder
 
 @cache
 def _load(dataset: str, folder: Path, split: str) -> Images | Folder:
-    if dataset == "imagenet":
+    if dataset == FOLDER:
         return Folder.read(folder, split, PIXELS[dataset])
     if dataset not in EMBEDDED:
         return cifar.load(dataset, folder, split)
@@ -106,6 +109,6 @@ def _existing(dataset: str, folder: Path) -> Path:
     if name in EMBEDDED:
         wanted = "the next `snakemake all` makes it"
     else:
-        belongs = foldercheck.EXPECTED if name == "imagenet" else cifar.expected(name)
+        belongs = foldercheck.EXPECTED if name == FOLDER else cifar.expected(name)
         wanted = f"{belongs}; --config data=FOLDER names another place, FOLDER/{name}"
     raise InputError(f"data: {folder} is {'empty' if folder.is_dir() else 'missing'}; {wanted}")

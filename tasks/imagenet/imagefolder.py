@@ -20,9 +20,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from normbench.core.errors import InputError, unknown
+from tasks.images.augments import OF_FOLDERS
 from tasks.images.batches import Order
 
-AUGMENTS = ("none", "resized_crop_flip", "resized_crop_flip_jitter")
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # torchvision's references
 FOLDERS = {"train": "train", "test": "val"}
 _IMAGE = 2  # a stream of the seed; batches.py has the others
@@ -33,8 +33,8 @@ def transform(augment: str, pixels: int):
     """PIL image -> (3, pixels, pixels) float32, normalized. none: resize to 8/7 of pixels (256 for 224) and cut out the center."""
     from torchvision.transforms import v2
 
-    if augment not in AUGMENTS:
-        raise unknown("augment", "augmentation of an image folder", augment, AUGMENTS)
+    if augment not in OF_FOLDERS:
+        raise unknown("augment", "augmentation of an image folder", augment, OF_FOLDERS)
     if augment == "none":
         steps = [v2.Resize(round(pixels * 256 / 224)), v2.CenterCrop(pixels)]
     else:

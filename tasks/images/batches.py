@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from normbench.core.errors import InputError, unknown
+from tasks.images.augments import IN_MEMORY
 
-AUGMENTS = ("none", "flip", "crop", "crop_flip")
 _ORDER, _AUGMENT = 0, 1  # two streams of one seed
 
 
@@ -79,8 +79,8 @@ class Batches:
         world_size: int = 1,
         device: str | torch.device = "cpu",
     ):
-        if augment not in AUGMENTS:
-            raise unknown("augment", "augmentation of images held in memory", augment, AUGMENTS)
+        if augment not in IN_MEMORY:
+            raise unknown("augment", "augmentation of images held in memory", augment, IN_MEMORY)
         self.order = Order(len(images), batch_size, seed, drop_last, rank, world_size)
         self.augment, self.start_step, self.steps_per_epoch = augment, start_step, self.order.steps_per_epoch
         self._pixels, self._labels = images.pixels.to(device), images.labels.to(device)

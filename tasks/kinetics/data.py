@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from normbench.config.tasks import read_task
 from normbench.core.errors import InputError
 from normbench.execution import manifest
 from normbench.training.checkpoint import Checkpoints
@@ -24,7 +25,7 @@ from tasks.kinetics.recipe import Recipe
 from tasks.kinetics.video import decoder
 
 CPU = torch.device("cpu")
-CLASSES = {motions.NAME: len(motions.CLASSES), "kinetics400": 400, "kinetics600": 600, "kinetics700": 700}
+CLASSES = {name: dataset.classes for name, dataset in read_task("kinetics").datasets.items()}
 
 
 def prepare(dataset: str, folder: Path) -> str:

@@ -15,25 +15,29 @@ from normbench.execution.task_api import Context, Result
 from normbench.hooks.builder import Refused, count_parameters, refusal, what_stands
 from normbench.models import build_model
 from normbench.training.loop import Trained
-from tasks.imagenet import prepare as images
 from tasks.propagation import data, exact
-from tasks.propagation.recipe import Recipe
+from tasks.propagation.recipe import LARGE, Recipe
 
-LARGE = 1024  # samples that stand for "all" where calibration on fewer is compared with it
 CALIBRATION = 0  # the batch of a seed that methods calibrate on
 
 
 def prepare(dataset: str, root: Path) -> str:
-    """Noise needs no files; images are made or checked as the imagenet task does."""
-    if dataset == data.GAUSSIAN:
-        (root / dataset).mkdir(parents=True, exist_ok=True)
-        return data.data_sha256(dataset, root / dataset)
-    return images.prepare(dataset, root)
+    """Noise needs no files."""
+    (root / dataset).mkdir(parents=True, exist_ok=True)
+    return data.data_sha256(dataset, root / dataset)
 
 
 def check(arm: ArmSpec) -> str | None:
     """Build the arm's model without memory. Returns why the method refuses, None where it stands; raises InputError on mistakes."""
-    return refusal(lambda: _model(arm))
+    return refusal(lambda: _built(arm))
+
+
+def _built(arm: ArmSpec) -> nn.Module:
+    """The model, with what is measured in it."""
+    model = _model(arm)
+    if arm.recipe["measure"] == "invariance":
+        exact.pairs(model)
+    return model
 
 
 def run(arm: ArmSpec, seed: int, context: Context) -> Result:

@@ -12,8 +12,8 @@ from torch import Tensor
 from normbench.config.spec import digest
 from normbench.core.errors import InputError
 from tasks.imagenet import data as images
+from tasks.propagation.recipe import GAUSSIAN
 
-GAUSSIAN = "gaussian"
 SHAPE, CLASSES = (3, 8, 8), 10
 
 

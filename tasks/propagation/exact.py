@@ -24,11 +24,9 @@ def invariance(model: nn.Module, x: Tensor, scale: float) -> list[Probe]:
     The first three are products with fixed random tensors, equal at every `scale` where the identities hold; the
     last is 1 - |cos(w, g)|, which is 1 where they do. model, x: float64.
     """
-    pairs = _pairs(model)
-    if not pairs:
-        raise InputError(f"methods/{model.method.name}.py: no norm stands behind a convolution of this model: there is no scale to ignore")
+    found = pairs(model)
     inputs: dict[str, Tensor] = {}
-    handles = [w.module.register_forward_pre_hook(_keep(inputs, w.site.name)) for w, _ in pairs]
+    handles = [w.module.register_forward_pre_hook(_keep(inputs, w.site.name)) for w, _ in found]
     with untouched(model), torch.no_grad():
         model.train()
         model(x)
@@ -37,20 +35,23 @@ def invariance(model: nn.Module, x: Tensor, scale: float) -> list[Probe]:
     rows = []
     with untouched(model):
         model.train()
-        for k, (weight, norm) in enumerate(pairs, 1):
+        for k, (weight, norm) in enumerate(found, 1):
             for quantity, value in _identities(weight.module, norm.module, inputs[weight.site.name], scale, k).items():
-                rows.append({"layer": weight.site.name, "k": k, "depth": len(pairs), "quantity": quantity, "value": value})
+                rows.append({"layer": weight.site.name, "k": k, "depth": len(found), "quantity": quantity, "value": value})
     return rows
 
 
-def _pairs(model: nn.Module) -> list[tuple[Placed, Placed]]:
-    """Each convolution and the norm directly behind it."""
+def pairs(model: nn.Module) -> list[tuple[Placed, Placed]]:
+    """Each convolution and the norm directly behind it; where there is none, an InputError."""
     sites = [p for p in model.sites if p.site.kind in ("weight", "norm")]
-    return [
+    found = [
         (a, b)
         for a, b in pairwise(sites)
         if a.site.kind == "weight" and a.site.precedes == "norm" and b.site.kind == "norm" and b.module is not None
     ]
+    if not found:
+        raise InputError(f"methods/{model.method.name}.py: no norm stands behind a convolution of this model: there is no scale to ignore")
+    return found
 
 
 def _keep(inputs: dict[str, Tensor], name: str) -> Callable:

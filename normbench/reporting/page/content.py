@@ -5,7 +5,7 @@ from typing import Any
 
 from normbench.analysis.agreement import compared
 from normbench.analysis.prediction import read_prediction
-from normbench.analysis.prediction_score import NAMES, score
+from normbench.analysis.prediction_score import names, score
 from normbench.analysis.ranking import comparison
 from normbench.analysis.results import Measured
 from normbench.config.papers import Claim, Paper, Table, paper_keys, reached
@@ -102,7 +102,7 @@ def _prediction(path: Path, figures: Figures) -> dict[str, Any] | None:
     """How right predictions out of untrained networks are; None where the line has not asked yet."""
     if not path.is_file():
         return None
-    return {"score": score(read_prediction(path)), "names": NAMES, "figures": figures.get(("", "prediction", "speed"), [])}
+    return {"score": score(read_prediction(path)), "names": names(), "figures": figures.get(("", "prediction", "speed"), [])}
 
 
 def _paper(paper: Paper, rows: list[dict[str, str]], measured: Measured, figures: Figures) -> dict[str, Any]:

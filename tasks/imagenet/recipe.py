@@ -1,0 +1,15 @@
+"""How a network of images is trained: by the shared recipe, whose `augment` depends on how the dataset's images are kept. Torch-free."""
+
+from normbench.config.recipe import Recipe as Recipe
+from normbench.config.spec import ArmSpec
+from normbench.core.errors import unknown
+from tasks.images.augments import IN_MEMORY, OF_FOLDERS
+
+FOLDER = "imagenet"  # the dataset that is read file by file; all others are held in memory
+
+
+def check_recipe(arm: ArmSpec) -> None:
+    """Raises InputError where the dataset's images cannot be augmented so."""
+    known = OF_FOLDERS if arm.dataset == FOLDER else IN_MEMORY
+    if arm.recipe["augment"] not in known:
+        raise unknown("augment", f"augmentation of the dataset {arm.dataset}", arm.recipe["augment"], known)
