@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from normbench.config.code_hash import changed_files
 from normbench.config.spec import ArmSpec, arm_from
 from normbench.config.tasks import task_names
 from normbench.core.errors import InputError
@@ -36,7 +37,7 @@ class GoldenRun(Strict):
 
 
 class Golden(Strict):
-    """tolerance: relative, of a loss or a value. versions: what computed them. code: hashes of the library and of the task.
+    """tolerance: relative, of a loss or a value. versions: what computed them. code: the task's hash; files: those of its files.
 
     steady: the steps that are held to the tolerance. Behind them, where a task makes choices out of what it computed (a detector
     takes the best of its boxes), a last digit becomes per cents, and only `loose` holds.
@@ -47,7 +48,8 @@ class Golden(Strict):
     steady: int = STEPS
     loose: float = 0.3
     versions: dict[str, str]
-    code: dict[str, str]
+    code: str
+    files: dict[str, str] = {}
     runs: list[GoldenRun]
 
 
@@ -97,10 +99,9 @@ def changes(was: Golden, now: Golden, old: GoldenRun, new: GoldenRun) -> Iterato
         if a != b:
             yield f"{name} {a} -> {b}"
     if old.code != new.code:
-        yield f"methods/{old.spec['method']}.py changed"
-    for part, place in (("task", f"tasks/{was.task}/"), ("library", "normbench/")):
-        if was.code.get(part) != now.code.get(part):
-            yield f"{place} changed"
+        yield f"methods/{old.spec['method']}.py or what it imports changed"
+    if was.code != now.code:
+        yield f"{', '.join(changed_files(was.files, now.files)) or f'what tasks/{was.task} imports'} changed"
 
 
 def _left(old: GoldenRun, new: GoldenRun, was: Golden) -> Iterator[str]:

@@ -14,8 +14,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from normbench.config.code_hash import code_of_run, files_of_run
 from normbench.config.papers import TIERS
-from normbench.config.spec import code_of_run, digest
+from normbench.config.spec import digest
 from normbench.core.errors import InputError, unknown
 from normbench.core.files import write_if_changed
 from normbench.planning.budget import affordable, arms_of_claim, corrected, gpu_hours, measured_seconds, read_budget
@@ -205,12 +206,12 @@ def plan_text(plan: Plan, left: list[str], done: list[str]) -> str:
 
 
 def code_of_plan(plan: Plan) -> dict[str, Any]:
-    """The hashes of all code that the plan's runs depend on: {"library": ..., "tasks": {task: ...}, "methods": {method: ...}}."""
-    found = [(spec, code_of_run(spec.task, spec.method)) for spec in plan.arms.values()]
+    """All code that the plan's runs depend on: {"tasks": {task: hash}, "methods": {method: hash}, "files": {file: hash}}."""
+    pairs = sorted({(spec.task, spec.method) for spec in plan.arms.values()})
     return {
-        "library": found[0][1]["library"] if found else "",
-        "tasks": {spec.task: code["task"] for spec, code in found},
-        "methods": {spec.method: code["method"] for spec, code in found},
+        "tasks": {task: code_of_run(task, method)["task"] for task, method in pairs},
+        "methods": {method: code_of_run(task, method)["method"] for task, method in pairs},
+        "files": {file: sha for task, method in pairs for file, sha in files_of_run(task, method).items()},
     }
 
 

@@ -18,8 +18,9 @@ from typing import Any
 import torch
 
 from normbench import load_method
+from normbench.config.code_hash import code_of_run
 from normbench.config.recipe import Recipe
-from normbench.config.spec import ArmSpec, arm_from, code_of_run, digest
+from normbench.config.spec import ArmSpec, arm_from, digest
 from normbench.core.errors import InputError
 from normbench.core.files import whole_file
 from normbench.models import build_model
