@@ -27,7 +27,7 @@ SPEC = {
     "recipe": Recipe(steps=2, batch_size=4, lr=0.1).model_dump(mode="json"),
     "source": None,
 }
-CODE = {"method": "1", "task": "2", "library": "3"}
+CODE = {"method": "1", "task": "2"}
 CURVES = [[(1, 2.0), (2, 1.0)], [(1, 2.1), (2, 1.1)], [(1, 2.2), (2, 1.2)]]
 
 

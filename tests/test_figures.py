@@ -17,7 +17,7 @@ from normbench.claims.outcomes import Outcome, Series
 from normbench.config import papers
 from normbench.config.papers import Operand, read_paper
 from normbench.config.tasks import Metric
-from normbench.planning.pipeline import read_content
+from normbench.core.files import read_json
 from normbench.reporting import figures
 from normbench.reporting.plots import ledger_figure, marks, series_figure, style, sweep_figure, table_figure, training_figure
 from normbench.reporting.summary import read_claims
@@ -64,7 +64,7 @@ def test_every_measured_table_and_series_has_its_files(root, measured):
     expected |= {f"sweep-{arm}" for arm in paper.arms if arm.startswith("signal_")}
     assert {p.name for p in folder.iterdir()} == {f"{name}.{suffix}" for name in expected for suffix in ("svg", "png")}
     assert all(p.stat().st_size > 2000 for p in folder.iterdir())
-    entries = read_content(root / "figures" / "figures.json")
+    entries = read_json(root / "figures" / "figures.json")
     assert {entry["name"] for entry in entries} == expected
     assert all(entry["says"] and entry["title"] for entry in entries)
 

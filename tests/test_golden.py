@@ -23,11 +23,12 @@ SPEC = {
     "recipe": {},
 }
 RUN = GoldenRun(run="digits-resnet18-skipinit-0123456789-s0", spec=SPEC, seed=0, code="m", losses=[2.5, 2.301, 2.2])
-WAS = Golden(task="imagenet", tolerance=1e-4, versions={"torch": "2.14.1"}, code={"library": "l", "task": "t"}, runs=[RUN])
+FILES = {"tasks/images/batches.py": "b", "normbench/training/loop.py": "l"}
+WAS = Golden(task="imagenet", tolerance=1e-4, versions={"torch": "2.14.1"}, code="t", files=FILES, runs=[RUN])
 
 
-def now(versions=WAS.versions, code=WAS.code, **fields) -> Golden:
-    return WAS.model_copy(update={"versions": versions, "code": code, "runs": [RUN.model_copy(update=fields)]})
+def now(versions=WAS.versions, code=WAS.code, files=FILES, **fields) -> Golden:
+    return WAS.model_copy(update={"versions": versions, "code": code, "files": files, "runs": [RUN.model_copy(update=fields)]})
 
 
 @pytest.mark.parametrize(
@@ -37,10 +38,14 @@ def now(versions=WAS.versions, code=WAS.code, **fields) -> Golden:
         (now({"torch": "2.15"}), None),
         (now(losses=[2.5, 2.3010001, 2.2]), None),
         (now({"torch": "2.15"}, losses=[2.5, 2.345, 2.9]), "torch 2.14.1 -> 2.15: {run}: loss at step 2 was 2.301, is 2.345"),
-        (now(code={"library": "l", "task": "u"}, losses=[2.6, 2.3, 2.2]), "tasks/imagenet/ changed: {run}: loss at step 1 was 2.5, is 2.6"),
+        (now(code="u", losses=[2.6, 2.3, 2.2]), "what tasks/imagenet imports changed: {run}: loss at step 1 was 2.5, is 2.6"),
         (
-            now({"torch": "2.14.1", "numpy": "3"}, {"library": "k", "task": "t"}, losses=[2.5]),
-            "numpy none -> 3, normbench/ changed: {run}: had 3 steps, and has 1",
+            now({"torch": "2.14.1", "numpy": "3"}, "u", {**FILES, "tasks/images/batches.py": "c"}, losses=[2.5]),
+            "numpy none -> 3, tasks/images/batches.py changed: {run}: had 3 steps, and has 1",
+        ),
+        (
+            now(code="u", files={"tasks/images/batches.py": "b", "normbench/core/loop.py": "l", "new.py": "n"}, losses=[2.5]),
+            "new.py changed: {run}: had 3 steps, and has 1",
         ),
         (now(code=WAS.code, losses=[2.5, 2.4, 2.2]), "equal versions and code: {run}: loss at step 2 was 2.301, is 2.4"),
         (now(losses=RUN.losses, values={"variance": 1.0}), "equal versions and code: {run}: variance was not measured, is 1"),
@@ -58,7 +63,7 @@ def test_behind_the_steady_steps_only_a_large_drift_counts():
 
 def test_a_changed_method_is_told():
     changed = now(losses=[2.5, 2.4, 2.2]).runs[0].model_copy(update={"code": "other"})
-    assert next(iter(drift(WAS, WAS.model_copy(update={"runs": [changed]})))).startswith("methods/skipinit.py changed: ")
+    assert next(iter(drift(WAS, WAS.model_copy(update={"runs": [changed]})))).startswith("methods/skipinit.py or what it imports changed: ")
 
 
 def test_every_task_that_measures_what_repeats_has_three_golden_runs():

@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from normbench.config.spec import code_of_run
+from normbench.config.code_hash import code_of_run
 from normbench.config.tasks import load_preparer, owner_of
 from normbench.core.files import write_json
 from normbench.core.schema import ROOT

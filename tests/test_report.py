@@ -23,6 +23,7 @@ from normbench.analysis.agreement import agreements
 from normbench.analysis.results import Measured
 from normbench.config.papers import read_paper
 from normbench.core.errors import InputError
+from normbench.core.files import read_json
 from normbench.core.schema import ROOT
 from normbench.reporting import figures, report
 from normbench.reporting.page import run_data
@@ -229,9 +230,7 @@ def test_tables_hold_published_and_measured_in_cells_of_their_own(root, text):
 
 
 def test_every_figure_is_on_the_page(root, text, page):
-    from normbench.planning.pipeline import read_content
-
-    entries = read_content(root / "figures" / "figures.json")
+    entries = read_json(root / "figures" / "figures.json")
     places = [a for a in page.all("div") if "data-drawing" in a]
     drawings = json.loads(unpacked(text, "drawings"))
     assert {int(a["data-drawing"]) for a in places} == set(range(len(entries))) and len(drawings) == len(entries)

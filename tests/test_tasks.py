@@ -63,7 +63,7 @@ def test_a_task_says_how_long_its_runs_take():
 
 def test_how_long_a_run_is_expected_to_take_is_not_part_of_what_it_computes(tmp_path):
     copy = copy_repository(tmp_path / "copy")
-    code = "import json; from normbench.config.spec import code_of_run; print(json.dumps(code_of_run('cost', 'batch_norm')['task']))"
+    code = "import json; from normbench.config.code_hash import code_of_run; print(json.dumps(code_of_run('cost', 'batch_norm')['task']))"
 
     def digest_with(file: str) -> str:
         path = copy / "tasks" / "cost" / file

@@ -1,14 +1,10 @@
 """What a run is, and its identity: a readable head and a hash of all that determines the result. Torch-free."""
 
-import ast
 import hashlib
 import json
 from dataclasses import asdict, dataclass
-from functools import cache, cached_property
-from pathlib import Path
+from functools import cached_property
 from typing import Any
-
-from normbench.core.schema import ROOT
 
 
 @dataclass(frozen=True)
@@ -72,46 +68,3 @@ def canonical(data: Any) -> str:
 
 def digest(data: Any) -> str:
     return hashlib.sha256(canonical(data).encode()).hexdigest()
-
-
-@cache
-def code_digest(*paths: Path) -> str:
-    """A hash of what Python files compute: their syntax without comments, layout and docstrings.
-
-    Results depend on the code that made them; a comment must not make all trainings run again.
-    """
-    trees = [_without_docstrings(ast.parse(path.read_text(encoding="utf-8"))) for path in sorted(paths)]
-    return hashlib.sha256("\n".join(ast.dump(tree) for tree in trees).encode()).hexdigest()
-
-
-def code_of_run(task: str, method: str) -> dict[str, str]:
-    """The hashes of the code that a run depends on: the method's, the task's and the library's."""
-    task_code, library = _shared_code(ROOT, task)
-    return {"method": code_digest(ROOT / "methods" / f"{method}.py"), "task": task_code, "library": library}
-
-
-@cache
-def _shared_code(root: Path, task: str) -> tuple[str, str]:
-    """(the task's hash, the library's): what all methods share."""
-    own = (path for path in (root / "tasks" / task).rglob("*.py") if path.name != "work.py")  # which only plans
-    library = (root / "normbench" / name for name in TRAINING_CODE)
-    return code_digest(*own), code_digest(*library, *(root / "normbench" / "models").glob("*.py"))
-
-
-# The library's files that decide a run's numbers; the others only plan, collect and show.
-TRAINING_CODE = (
-    *("config/recipe.py", "diagnostics/jacobian.py", "diagnostics/probes.py", "diagnostics/propagation.py", "diagnostics/similarity.py"),
-    *(f"hooks/{name}.py" for name in ("builder", "methods", "norms", "reparametrization", "residual", "sites")),
-    *(
-        f"training/{n}.py"
-        for n in ("checkpoint", "classification", "distributed", "loop", "optimizer", "precision", "weight_norms", "window")
-    ),
-)
-
-
-def _without_docstrings(tree: ast.AST) -> ast.AST:
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list) and body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
-            node.body = body[1:] or [ast.Pass()]
-    return tree

@@ -65,6 +65,14 @@ def write_json(path: Path, data: Any) -> None:
         file.write("\n")
 
 
+def read_json(path: Path, again: str = "`snakemake all` writes it again") -> Any:
+    """What `write_json` wrote. Raises InputError where the file is missing or broken; again: how it comes back, in words."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: is missing or broken ({error}); {again}") from error
+
+
 def write_if_changed(path: Path, text: str) -> bool:
     """Write `text` unless it is there already, so that what depends on the file runs again only for a reason."""
     if path.is_file() and path.read_text(encoding="utf-8") == text:

@@ -8,8 +8,9 @@ import argparse
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from normbench.config.spec import code_of_run
+from normbench.config.code_hash import changed_files, code_of_run, files_of_run
 from normbench.core.errors import InputError
 from normbench.core.schema import ROOT
 from normbench.dataset import checksums, datapackage, run_faults
@@ -75,14 +76,20 @@ def notes(results: Path) -> Iterator[str]:
     """What is there, and which code has changed since: new runs of it would be others."""
     for tier in published_tiers(results)[0]:
         yield f"{tier.root}: {len(tier.runs):,} runs; verdicts, tables, hashes and descriptions are what they give"
-        made = tier.plan.code
         pairs = tier.runs.select("task", "method").unique().sort("task", "method").rows()
-        code = [(task, method, code_of_run(task, method)) for task, method in pairs]
-        changed = {f"tasks/{task}" for task, _, now in code if made["tasks"].get(task) != now["task"]}
-        changed |= {f"methods/{method}.py" for _, method, now in code if made["methods"].get(method) != now["method"]}
-        changed |= {"normbench/" for *_, now in code if made["library"] != now["library"]}
-        if changed:
-            yield f"{tier.root}: note: made by other code than is here now: {', '.join(sorted(changed))}"
+        if changed := changes(tier.plan.code, pairs):
+            yield f"{tier.root}: note: made by other code than is here now: {', '.join(changed)}"
+
+
+def changes(made: dict[str, Any], pairs: list[tuple[str, str]]) -> list[str]:
+    """What differs from the code that a plan names, for these pairs of task and method: files, or whose code where it names no files."""
+    tasks, methods, noted = (made.get(part, {}) for part in ("tasks", "methods", "files"))
+    now = {pair: code_of_run(*pair) for pair in pairs}
+    other = {f"tasks/{task}" for (task, _), code in now.items() if tasks.get(task) != code["task"]}
+    other |= {f"methods/{method}.py" for (_, method), code in now.items() if methods.get(method) != code["method"]}
+    files = {file: sha for pair in pairs for file, sha in files_of_run(*pair).items()}
+    named = [file for file in changed_files(noted, files) if file in files] if noted and other else []
+    return named or sorted(other)
 
 
 if __name__ == "__main__":

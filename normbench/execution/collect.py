@@ -14,11 +14,10 @@ import pandas as pd
 from normbench.config.spec import canonical
 from normbench.config.tasks import read_task
 from normbench.core.errors import InputError
-from normbench.core.files import whole_file, write_json
+from normbench.core.files import read_json, whole_file, write_json
 from normbench.execution.records import Record, read_record, sha256
 from normbench.execution.throughput import speed_table
 from normbench.planning.folders import SHORT, Folders
-from normbench.planning.pipeline import read_content
 from normbench.planning.plan import Plan
 
 RUNS = [
@@ -85,7 +84,7 @@ def read_records(root: Path, plan: Plan) -> list[Record]:
     folders = Folders.of(root)
     records = []
     for arm in plan.arms:
-        index = read_content(folders.index(arm))
+        index = read_json(folders.index(arm))
         for run, entry in sorted(index["records"].items()):
             path = folders.record(run)
             if sha256(path) != entry["sha256"]:

@@ -19,7 +19,8 @@ from typing import Any
 
 import torch
 
-from normbench.config.spec import ArmSpec, code_of_run, run_id
+from normbench.config.code_hash import code_of_run, files_of_task
+from normbench.config.spec import ArmSpec, run_id
 from normbench.config.tasks import load_adapter
 from normbench.core.errors import InputError, unknown
 from normbench.execution.golden_files import FOLDER, STEPS, Golden, GoldenRun, drift, golden_tasks, read_golden, write_golden
@@ -85,7 +86,7 @@ def held_as(was: Golden, now: Golden) -> Golden:
 
 def made(task: str, runs: Iterable[tuple[ArmSpec, int]], data: Path) -> Golden:
     """The runs, made here and now."""
-    results, engine, code = [], "", {}
+    results, engine, code = [], "", {"task": ""}
     for spec, seed in runs:
         trained = load_adapter(task).run(spec, seed, Context(device=torch.device("cpu"), data=data))
         code = code_of_run(task, spec.method)
@@ -105,7 +106,7 @@ def made(task: str, runs: Iterable[tuple[ArmSpec, int]], data: Path) -> Golden:
             raise InputError(
                 f"{spec.id}: has neither losses nor metrics ({trained.trained.cause or 'nothing was measured'}); choose another arm"
             )
-    return Golden(task=task, tolerance=TOLERANCE, versions=versions(engine), code={k: code[k] for k in ("library", "task")}, runs=results)
+    return Golden(task=task, tolerance=TOLERANCE, versions=versions(engine), code=code["task"], files=files_of_task(task), runs=results)
 
 
 def versions(engine: str) -> dict[str, str]:

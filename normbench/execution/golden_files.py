@@ -4,16 +4,16 @@ They lie beside the results because they answer a question about those: would th
 have had the same numbers? A run is kept in full, so that a change of the tiers does not change what is compared.
 """
 
-import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from normbench.config.code_hash import changed_files
 from normbench.config.spec import ArmSpec, arm_from
 from normbench.config.tasks import task_names
 from normbench.core.errors import InputError
-from normbench.core.files import write_json
+from normbench.core.files import read_json, write_json
 from normbench.core.schema import ROOT, Strict, validated
 
 FOLDER = ROOT / "results" / "golden"
@@ -36,7 +36,7 @@ class GoldenRun(Strict):
 
 
 class Golden(Strict):
-    """tolerance: relative, of a loss or a value. versions: what computed them. code: hashes of the library and of the task.
+    """tolerance: relative, of a loss or a value. versions: what computed them. code: the task's hash; files: those of its files.
 
     steady: the steps that are held to the tolerance. Behind them, where a task makes choices out of what it computed (a detector
     takes the best of its boxes), a last digit becomes per cents, and only `loose` holds.
@@ -47,7 +47,8 @@ class Golden(Strict):
     steady: int = STEPS
     loose: float = 0.3
     versions: dict[str, str]
-    code: dict[str, str]
+    code: str
+    files: dict[str, str] = {}
     runs: list[GoldenRun]
 
 
@@ -63,19 +64,12 @@ def golden_datasets(folder: Path = FOLDER) -> list[str]:
 def read_golden(task: str, folder: Path = FOLDER) -> Golden:
     path = folder / f"{task}.json"
     try:
-        golden = validated(Golden, read_content(path), str(path))
+        golden = validated(Golden, read_json(path, "git has it"), str(path))
     except TypeError as error:
         raise InputError(f"{path}: is broken ({error})") from error
     if task not in task_names() or golden.task != task:
         raise InputError(f"{path}: holds runs of the task {golden.task!r}, and there is none of that name and file")
     return golden
-
-
-def read_content(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: is missing or broken ({error}); git has it") from error
 
 
 def write_golden(golden: Golden, folder: Path = FOLDER) -> None:
@@ -97,10 +91,9 @@ def changes(was: Golden, now: Golden, old: GoldenRun, new: GoldenRun) -> Iterato
         if a != b:
             yield f"{name} {a} -> {b}"
     if old.code != new.code:
-        yield f"methods/{old.spec['method']}.py changed"
-    for part, place in (("task", f"tasks/{was.task}/"), ("library", "normbench/")):
-        if was.code.get(part) != now.code.get(part):
-            yield f"{place} changed"
+        yield f"methods/{old.spec['method']}.py or what it imports changed"
+    if was.code != now.code:
+        yield f"{', '.join(changed_files(was.files, now.files)) or f'what tasks/{was.task} imports'} changed"
 
 
 def _left(old: GoldenRun, new: GoldenRun, was: Golden) -> Iterator[str]:

@@ -24,7 +24,7 @@ from normbench.config.spec import arm_from, digest, run_id
 from normbench.config.tasks import load_adapter
 from normbench.config.tiers import read_tier
 from normbench.core.errors import InputError
-from normbench.core.files import whole_file, write_json
+from normbench.core.files import read_json, whole_file, write_json
 from normbench.core.gc_tuning import leave_imports_alone
 from normbench.execution.progress import Reporter
 from normbench.execution.records import is_current, sha256, write_record
@@ -32,7 +32,7 @@ from normbench.execution.run_record import make_record
 from normbench.execution.task_api import Context
 from normbench.execution.work_stealing import LOOK_EVERY, held, runs_elsewhere
 from normbench.planning.folders import Folders
-from normbench.planning.pipeline import arm_digest, read_content
+from normbench.planning.pipeline import arm_digest
 from normbench.planning.plan import Job
 from normbench.training.checkpoint import Checkpoints
 from normbench.training.distributed import Processes, any_of, from_torchrun, together
@@ -50,7 +50,7 @@ def main() -> int:
     set_arithmetic(int(os.environ.get("OMP_NUM_THREADS", "1")))
     folders = Folders.of(args.root)
     try:
-        job = read_content(folders.job(args.job))["arms"]
+        job = read_json(folders.job(args.job))["arms"]
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -99,7 +99,7 @@ def train_all(place: Place, job: Job) -> set[str]:
 
 def finish(place: Place, job: Job, failed: set[str]) -> set[str]:
     """What is left of a job whose runs others took too: waits for those, and trains what they gave up. Returns the arms that failed."""
-    arms = {arm: read_content(place.folders.arm(arm)) for arm in job}
+    arms = {arm: read_json(place.folders.arm(arm)) for arm in job}
     failed = set(failed)
     while left := [(a, s) for a, seeds in job.items() if a not in failed for s in seeds if not _is_trained(place.folders, arms[a], s)]:
         for arm, seed in left:
@@ -132,7 +132,7 @@ def attempt(place: Place, arm: str, seeds: list[int], tell: bool = True) -> bool
 def train_arm(place: Place, arm: str, seeds: list[int]) -> None:
     """These seeds of an arm, then its index where no other job has any of them left."""
     folders = place.folders
-    content = read_content(folders.arm(arm))
+    content = read_json(folders.arm(arm))
     for seed in seeds:
         with held(folders, run_id(arm, seed)) if place.shared else contextlib.nullcontext(True) as ours:
             if ours:
@@ -151,7 +151,7 @@ def _train_unless_done(place: Place, content: dict[str, Any], seed: int) -> None
     if any_of([done], place.device)[0]:
         if done:
             _forget_checkpoints(folders.checkpoint(run_id(content["arm"], seed)))
-    elif not place.shared or source is None or _is_trained(folders, read_content(folders.arm(source)), seed):
+    elif not place.shared or source is None or _is_trained(folders, read_json(folders.arm(source)), seed):
         train_run(place, content, seed)
 
 

@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from normbench.core.errors import InputError
-from normbench.core.files import write_if_changed
+from normbench.core.files import read_json, write_if_changed
 from normbench.core.gc_tuning import leave_imports_alone
 from normbench.execution.records import Record, read_record
 from normbench.planning.folders import SQLITE, Folders
-from normbench.planning.pipeline import read_content
 from normbench.planning.plan import Plan
 
 BATCH = 1000  # MLflow's limit of params and metrics together in one call
@@ -52,7 +51,7 @@ def import_records(root: Path, tracking_uri: str) -> tuple[int, int]:
     folders = Folders.of(root)
     records = {}
     for arm in Plan.read(root).arms:
-        records |= {run: entry["sha256"] for run, entry in read_content(folders.index(arm))["records"].items()}
+        records |= {run: entry["sha256"] for run, entry in read_json(folders.index(arm))["records"].items()}
     try:
         return _import(folders, records, tracking_uri)
     except InputError:

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import IO
 
 from normbench.core.errors import InputError
+from normbench.core.files import read_json
 from normbench.execution.progress import jobs_here
 from normbench.planning.folders import Folders
-from normbench.planning.pipeline import read_content
 
 LOOK_EVERY = 0.5  # seconds between two looks whether what others train is done
 
@@ -49,7 +49,7 @@ def runs_elsewhere(folders: Folders, own: str) -> Iterator[tuple[str, int]]:
     while new := sorted(set(jobs_here(folders.root)) - seen):
         seen.add(new[0])
         try:
-            arms = read_content(folders.job(new[0]))["arms"]
+            arms = read_json(folders.job(new[0]))["arms"]
         except InputError:  # it has gone with its plan
             continue
         for arm in reversed(arms):

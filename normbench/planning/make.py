@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
+from normbench.config.code_hash import code_of_run, files_of_run
 from normbench.config.cost_model import expected_seconds
 from normbench.config.method_files import method_names
 from normbench.config.papers import Arm, Claim, Figure, Paper, Table, paper_keys, reached, read_paper
-from normbench.config.spec import ArmSpec, code_of_run
+from normbench.config.spec import ArmSpec
 from normbench.config.tasks import absence, owner_of, recipe_fields, task_names
 from normbench.config.tiers import GUEST, TierFile, as_guest, check_overrides, points, read_tier, with_norms_from
 from normbench.core.errors import unknown
@@ -59,10 +60,13 @@ def gpus_of(spec: ArmSpec, tier: TierFile) -> int:
 
 
 def code_of_plan(plan: Plan) -> dict[str, dict[str, str]]:
-    """The hashes of all code that the plan's runs depend on."""
-    found = [(spec, code_of_run(spec.task, spec.method)) for spec in plan.arms.values()]
-    parts = {"tasks": {spec.task: code["task"] for spec, code in found}, "methods": {spec.method: code["method"] for spec, code in found}}
-    return parts | {"library": {"normbench": found[0][1]["library"]} if found else {}}
+    """The hashes of all code that the plan's runs depend on, and of each file by itself, to tell which one changed."""
+    pairs = sorted({(spec.task, spec.method) for spec in plan.arms.values()})
+    return {
+        "tasks": {task: code_of_run(task, method)["task"] for task, method in pairs},
+        "methods": {method: code_of_run(task, method)["method"] for task, method in pairs},
+        "files": {file: sha for task, method in pairs for file, sha in files_of_run(task, method).items()},
+    }
 
 
 def wanted_arms(plan: Plan, paper: Paper) -> dict[str, Arm]:

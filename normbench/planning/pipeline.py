@@ -11,10 +11,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from normbench.config.code_hash import code_of_run
 from normbench.config.papers import TIERS
-from normbench.config.spec import code_of_run, digest, run_id
-from normbench.core.errors import InputError, unknown
-from normbench.core.files import write_if_changed
+from normbench.config.spec import digest, run_id
+from normbench.core.errors import unknown
+from normbench.core.files import read_json, write_if_changed
 from normbench.planning.budget import within_budget
 from normbench.planning.cluster import Allocation, allocation
 from normbench.planning.folders import SHORT, Folders
@@ -91,7 +92,7 @@ class Pipeline:
 
     def _arms_of(self, job: str) -> Job:
         """From its file where it is none of this process's: inside a cluster's job other ones may be left."""
-        return self.jobs[job] if job in self.jobs else read_content(self.folders.job(job))["arms"]
+        return self.jobs[job] if job in self.jobs else read_json(self.folders.job(job))["arms"]
 
     def priority(self, job: str) -> int:
         """Expected seconds of a job."""
@@ -173,14 +174,6 @@ def other_tiers(root: Path) -> list[Path]:
     """The folders of other tiers beside `root` that have run, the smallest first; tiny is for trying out and compares to nothing."""
     beside = [root.parent / tier for tier in TIERS if tier not in (root.name, TIERS[0])]
     return [folder for folder in beside if all((folder / name).is_file() for name in ("plan.json", "runs.parquet", "claims.csv"))]
-
-
-def read_content(path: Path) -> dict[str, Any]:
-    """An arm's or a job's file, written by `prepare`."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: is missing or broken ({error}); `snakemake all` writes it again") from error
 
 
 def _words(value: Any) -> tuple[str, ...]:

@@ -38,7 +38,8 @@ class Plan:
 
     papers: those selected, whole. guests: methods that stand in tables and figures beside the paper's own arms. arms: id -> spec.
     efforts: id -> what it takes. points: (paper, arm name) -> its points. selected: the ids to train now; all, of a plan that was read.
-    code: hashes of all code that the runs depend on, {"tasks": {task: hash}, "methods": {method: hash}}.
+    code: hashes of all code that the runs depend on, {"tasks": {task: hash}, "methods": {method: hash},
+    "files": {file: hash}}.
     """
 
     tier: TierFile

@@ -5,7 +5,6 @@ it and takes a step (torchvision_engine.py, detectron2_engine.py have the same f
 """
 
 import contextlib
-import importlib
 import itertools
 import warnings
 from collections.abc import Iterator
@@ -58,12 +57,16 @@ def _checked(arm: ArmSpec, engine: ModuleType) -> nn.Module:
 
 def engine_of(arm: ArmSpec) -> ModuleType:
     """The module of the arm's engine."""
-    name = arm.recipe["engine"]
-    if name == "detectron2" and not has_detectron2():
+    if arm.recipe["engine"] == "torchvision":
+        from tasks.coco import torchvision_engine
+
+        return torchvision_engine
+    if not has_detectron2():
         raise InputError("recipe: engine: detectron2 is not installed (README.md says how); torchvision or auto would do")
     with warnings.catch_warnings():  # detectron2 uses what torch will not have for ever, which is no news to whoever trains with it
         warnings.simplefilter("ignore", FutureWarning)
-        return importlib.import_module(f"tasks.coco.{name}_engine")
+        from tasks.coco import detectron2_engine
+    return detectron2_engine
 
 
 def run(arm: ArmSpec, seed: int, context: Context) -> Result:

@@ -18,12 +18,12 @@ from typing import Any
 import torch
 
 from normbench import load_method
+from normbench.config.code_hash import code_of_run
 from normbench.config.recipe import Recipe
-from normbench.config.spec import ArmSpec, arm_from, code_of_run, digest
+from normbench.config.spec import ArmSpec, arm_from, digest
 from normbench.core.errors import InputError
-from normbench.core.files import whole_file
+from normbench.core.files import read_json, whole_file
 from normbench.models import build_model
-from normbench.planning.line import read_content
 from normbench.training.checkpoint import Checkpoints
 from normbench.training.classification import evaluate, mixer, run_metrics
 from normbench.training.loop import Training, fit
@@ -46,7 +46,7 @@ def main() -> int:
     try:
         if not re.fullmatch(r"[A-Za-z0-9_-]+", args.name):
             raise InputError(f"--name: {args.name!r} must consist of letters, digits, - and _")
-        arm = arm_from(read_content(args.arm)["spec"])
+        arm = arm_from(read_json(args.arm)["spec"])
         path = pretrain(arm, args.seed, args.data, args.name, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -9,8 +9,8 @@ from normbench.analysis.prediction_score import names, score
 from normbench.analysis.ranking import comparison
 from normbench.analysis.results import Measured
 from normbench.config.papers import Claim, Paper, Table, paper_keys, reached
+from normbench.core.files import read_json
 from normbench.planning.coverage import missing
-from normbench.planning.pipeline import read_content
 from normbench.reporting.page.embedded import inline_svg
 from normbench.reporting.page.ledger import claim_arms, entry, facets
 from normbench.reporting.page.packed import pack_json, packed_library
@@ -71,7 +71,7 @@ def read_figures(folder: Path) -> tuple[Figures, list[str]]:
     """(the figures of figures.json, their pictures ready for the page in the order of their numbers)."""
     found: Figures = {}
     drawings = []
-    for i, one in enumerate(read_content(folder / "figures.json")):
+    for i, one in enumerate(read_json(folder / "figures.json")):
         label = f"{one['title']}. {one['says']}"
         svg = inline_svg(folder / one["paper"] / f"{one['name']}.svg", f"f{i}", label)
         of = "" if one["kind"] == "ledger" else one["of"]
