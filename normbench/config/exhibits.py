@@ -1,6 +1,6 @@
 """What a paper shows of its arms: tables, and figures of them. Torch-free."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
@@ -125,13 +125,13 @@ def check_figure(place: str, figure: Figure, arms: Mapping[str, Any]) -> None:
             if set(arms[arm].over) != {figure.along}:
                 swept = " and ".join(arms[arm].over) or "nothing"
                 raise InputError(f"{place}: the arm {arm!r} sweeps {swept}; a figure along {figure.along} needs arms that sweep just that")
-    _check_metrics(place, figure, arms)
-
-
-def _check_metrics(place: str, figure: Figure, arms: Mapping[str, Any]) -> None:
-    """What is no probe is a metric of every arm's task. A task that is not here cannot be asked."""
     metrics = [] if figure.along == "k" else [*figure.quantities, *([figure.along] if figure.panels else [])]
-    for task in sorted({arms[arm].task for arm in figure.every_arm()} & set(task_names())):
+    known_metrics(place, metrics, figure.every_arm(), arms)
+
+
+def known_metrics(place: str, metrics: Iterable[str], names: Iterable[str], arms: Mapping[str, Any]) -> None:
+    """Every metric is one of the task of each arm named. A task that is not here cannot be asked."""
+    for task in sorted({arms[name].task for name in names} & set(task_names())):
         for metric in metrics:
             if metric not in read_task(task).metrics:
                 raise unknown(place, f"metric of the task {task}", metric, read_task(task).metrics)
