@@ -1,6 +1,7 @@
 """What a paper shows of its arms: tables, and figures of them. Torch-free."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from functools import cache
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
@@ -131,10 +132,17 @@ def check_figure(place: str, figure: Figure, arms: Mapping[str, Any]) -> None:
 
 def known_metrics(place: str, metrics: Iterable[str], names: Iterable[str], arms: Mapping[str, Any]) -> None:
     """Every metric is one of the task of each arm named. A task that is not here cannot be asked."""
-    for task in sorted({arms[name].task for name in names} & set(task_names())):
-        for metric in metrics:
-            if metric not in read_task(task).metrics:
-                raise unknown(place, f"metric of the task {task}", metric, read_task(task).metrics)
+    for task in sorted({arms[name].task for name in names}):
+        known = _metrics_of(task)
+        for metric in metrics if known is not None else ():
+            if metric not in known:
+                raise unknown(place, f"metric of the task {task}", metric, known)
+
+
+@cache
+def _metrics_of(task: str) -> Collection[str] | None:
+    """The names of a task's metrics; None of a task that is not here."""
+    return read_task(task).metrics if task in task_names() else None
 
 
 def known_arm(place: str, arm: str, arms: Mapping[str, Any]) -> None:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from pydantic import ConfigDict
+
 from normbench.claims.operands import Operand, Reader
 from normbench.claims.outcomes import Outcome, Series
 from normbench.core.schema import Strict
@@ -63,6 +65,8 @@ class Kind(Strict):
     effect_name: what numbers call the effect, before it ("exponent ") or behind a share ("of seeds train").
     holds_in_margins: where the test holds on a scale on which its margin is 1; None where the margin is not in the effect's unit.
     """
+
+    model_config = ConfigDict(defer_build=True)  # built once, as part of a claim
 
     test: str
     scale: ClassVar[Scale] = Scale()
