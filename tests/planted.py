@@ -5,10 +5,11 @@ from typing import Any
 import pandas as pd
 
 from normbench.analysis.results import Measured
-from normbench.config.papers import Claim, Paper, Test, read_paper
+from normbench.config.papers import Paper, read_paper
 from normbench.config.recipe import Recipe
 from normbench.config.spec import ArmSpec
 from normbench.config.tiers import read_tier
+from normbench.core.schema import validated
 from normbench.execution.collect import CURVES, PROBES, RUNS
 from normbench.planning.plan import Plan
 
@@ -22,7 +23,7 @@ def a_paper(arms: list[str], claims: list[dict] = (), tables: list[dict] = (), s
     arm = {"task": "imagenet", "dataset": "cifar10", "model": "cnn10", "method": "batch_norm", "recipe": "skipinit_cifar"}
     every = {name: {**arm, "over": (sweeps or {}).get(name, {})} for name in [*arms, *(sweeps or {})]}
     fields = {"key": "skipinit", "title": "A paper", "venue": "Nowhere 2020", "reviews": "none", "arms": every}
-    return Paper.model_validate({**fields, "claims": list(claims), "tables": list(tables)})
+    return validated(Paper, {**fields, "claims": list(claims), "tables": list(tables)}, "papers/skipinit.yaml")
 
 
 def a_claim(*tests: dict[str, Any], **fields: Any) -> dict[str, Any]:
@@ -36,10 +37,6 @@ def a_claim(*tests: dict[str, Any], **fields: Any) -> dict[str, Any]:
         "metric": "test_top1",
     }
     return {**given, "tests": list(tests), **fields}
-
-
-def one_test(**fields: Any) -> Test:
-    return Claim.model_validate(a_claim(fields)).tests[0]
 
 
 def measured(

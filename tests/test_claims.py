@@ -1,6 +1,7 @@
 """The ledger: planted values get the verdict they deserve, a planted wrong result the other one; and what was not run says why."""
 
 import csv
+from dataclasses import replace
 
 import pytest
 from planted import LOST, a_claim, a_paper, measured
@@ -192,17 +193,16 @@ def test_pairs_of_seeds_that_saw_other_data_are_a_mistake():
 
 def test_the_task_says_what_pairs_its_runs():
     found = measured({"a": HIGH, "b": LOW})
-    for arm, tokens in (("a", 512), ("b", 1024)):
-        found.plan["arms"][arm]["spec"] |= {"task": "wmt", "recipe": {"steps": 3, "max_tokens": tokens, "augment": arm}}
+
+    def pairs(tokens: dict[str, int]) -> list[dict]:
+        for arm, number in tokens.items():
+            recipe = {"steps": 3, "max_tokens": number, "augment": arm}  # wmt's recipes know no augment
+            found.plan.arms[arm] = replace(found.plan.arms[arm], task="wmt", recipe=recipe)
+        return paper_rows(a_paper(["a", "b"], [a_claim(PAIRED)]), found)
+
     with pytest.raises(InputError, match="paired: a and b differ"):
-        paper_rows(a_paper(["a", "b"], [a_claim(PAIRED)]), found)
-    found.plan["arms"]["b"]["spec"]["recipe"]["max_tokens"] = 512  # wmt's recipes know no augment
-    assert paper_rows(a_paper(["a", "b"], [a_claim(PAIRED)]), found)[0]["verdict"] == "supported"
-
-
-def test_an_unknown_metric_is_a_mistake():
-    with pytest.raises(InputError, match="'test_top2' is no metric; did you mean 'test_top1'"):
-        row_of(a_claim(BETTER, metric="test_top2"), {"a": HIGH, "b": LOW})
+        pairs({"a": 512, "b": 1024})
+    assert pairs({"a": 512, "b": 512})[0]["verdict"] == "supported"
 
 
 def test_every_claim_of_a_paper_that_nothing_was_trained_of_is_not_run():

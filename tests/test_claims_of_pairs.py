@@ -4,8 +4,9 @@ import pandas as pd
 import pytest
 from planted import LOST, a_claim, a_paper, measured
 
-from normbench.analysis.ledger import known, paper_rows
+from normbench.analysis.ledger import paper_rows
 from normbench.analysis.results import Measured
+from normbench.claims.kinds.equal import known
 from normbench.claims.outcomes import Series
 from normbench.config.papers import PAPERS, read_paper
 from normbench.core.errors import InputError
@@ -124,11 +125,11 @@ ONE_OF_BOTH = "equal needs exactly one of 'b' and 'value'"
 BROKEN = {
     "neither b nor value": (EQUAL_LINE.replace(" b: scale_thousand,", ""), ONE_OF_BOTH),
     "b and value": (EQUAL_LINE.replace("b:", "value: 1, b:"), ONE_OF_BOTH),
-    "no quantity": (EQUAL_LINE.replace(" quantity: output,", ""), "equal needs 'quantity'"),
-    "no rtol": (EQUAL_LINE.replace(", rtol: 1.0e-9", ""), "equal needs 'rtol'"),
-    "no arms": (CORRELATED_LINE, "correlated needs 'arms'"),
-    "no sign": (CORRELATED_LINE.replace("sign: negative, arms: []", "arms: [scale_one]"), "correlated needs 'sign'"),
-    "no y": (CORRELATED_LINE.replace(" y: mean_train_top1,", ""), "correlated needs 'y'"),
+    "no quantity": (EQUAL_LINE.replace(" quantity: output,", ""), "tests.0.quantity' is missing"),
+    "no rtol": (EQUAL_LINE.replace(", rtol: 1.0e-9", ""), "tests.0.rtol' is missing"),
+    "no arms": (CORRELATED_LINE, "tests.0.arms: list should have at least 1 item"),
+    "no sign": (CORRELATED_LINE.replace("sign: negative, arms: []", "arms: [scale_one]"), "tests.0.sign' is missing"),
+    "no y": (CORRELATED_LINE.replace(" y: mean_train_top1,", ""), "tests.0.y' is missing"),
     "an arm of several": (CORRELATED_LINE.replace("[]", "[scale_one, scale_onee]"), "'scale_onee' is no arm; did you mean 'scale_one'?"),
 }
 

@@ -1,6 +1,5 @@
 """Figures: every table, test, sweep and training has its files, marks stand where the numbers are, equal results give equal bytes."""
 
-import math
 import sys
 from itertools import pairwise
 from pathlib import Path
@@ -13,9 +12,9 @@ from hypothesis import strategies as st
 from synthetic_build import make_build
 
 from normbench.analysis.results import Measured
-from normbench.claims.outcomes import Outcome, Series
-from normbench.config import papers
-from normbench.config.papers import Operand, read_paper
+from normbench.claims.operands import Operand
+from normbench.claims.outcomes import Series
+from normbench.config.papers import read_paper
 from normbench.config.tasks import Metric
 from normbench.core.files import read_json
 from normbench.reporting import figures
@@ -171,32 +170,6 @@ def test_long_curves_are_averaged_over_stretches():
     assert np.allclose(thin.loc[0], 2 * thin.columns.to_numpy()) and np.allclose(thin.loc[1], 3 * thin.columns.to_numpy())
     short = pd.DataFrame([[1.0, 2.0]], columns=[5, 10])
     assert training_figure.thinned(short).equals(short)
-
-
-@pytest.mark.parametrize(
-    ("test", "effect", "margin", "expected", "holds"),
-    [
-        ({"test": "within", "a": "x", "b": "y", "margin": 2}, 1.0, 2.0, 0.5, (-1, 1)),
-        ({"test": "not_worse", "a": "x", "b": "y", "margin": 2}, -3.0, 2.0, -1.5, (-1, math.inf)),
-        ({"test": "better", "a": "x", "b": "y", "by": 4}, 2.0, 4.0, 0.5, (1, math.inf)),
-        ({"test": "constant", "arm": "x", "quantity": "q", "ratio": 4}, 2.0, 4.0, 0.5, (-math.inf, 1)),
-        ({"test": "growth", "arm": "x", "quantity": "q", "exponent": 0.5, "tolerance": 0.1}, 0.55, 0.1, 0.5, (-1, 1)),
-    ],
-)
-def test_effects_are_scaled_so_that_the_margin_is_one(test, effect, margin, expected, holds):
-    outcome = Outcome(effect=effect, low=effect, high=effect, margin=margin, n=3, rule="supported", says="")
-    scaled = ledger_figure.scaled(papers.Test(**test), outcome)
-    assert scaled.effect == pytest.approx(expected) and scaled.low == pytest.approx(expected)
-    assert scaled.holds == holds
-
-
-@pytest.mark.parametrize(
-    ("test", "margin"),
-    [({"test": "better", "a": "x", "b": "y"}, 0.0), ({"test": "trainable", "arm": "x", "margin": 10}, 10.0)],
-)
-def test_effects_without_a_margin_in_their_unit_are_not_scaled(test, margin):
-    outcome = Outcome(effect=1.0, margin=margin, n=3, rule="supported", says="")
-    assert ledger_figure.scaled(papers.Test(**test), outcome) is None
 
 
 def test_the_ledger_has_each_verdicts_letter_and_the_numbers_of_claims_csv(root, measured):

@@ -11,7 +11,7 @@ BROKEN = {
     "an arm of a test": (
         "b: resnet50_fixup}",
         "b: resnet50_fixupp}",
-        "papers/rescalenet.yaml: claims.beats-fixup: 'resnet50_fixupp' is no arm; did you mean 'resnet50_fixup'?",
+        "papers/rescalenet.yaml: claims.beats-fixup.tests.0: 'resnet50_fixupp' is no arm; did you mean 'resnet50_fixup'?",
     ),
     "an arm of a table": (
         "{vgg19: vgg19_plain}",
@@ -52,13 +52,41 @@ BROKEN = {
     "a guest row": ("guests: bn", "guests: bnn", "papers/rescalenet.yaml: tables.imagenet.guests: 'bnn' is no row; did you mean 'bn'?"),
     "an id twice": ("id: beats-skipinit", "id: beats-fixup", "papers/rescalenet.yaml: the id 'beats-fixup' stands twice"),
     "the key": ("key: rescalenet", "key: rescale", "papers/rescalenet.yaml: key is 'rescale'; it must be the file's name, 'rescalenet'"),
-    "a field": ("    says: Rescale", "    sais: Rescale", "claims.0: 'sais' is no key; did you mean 'says'?"),
+    "a field": (
+        "    says: Rescale",
+        "    sais: Rescale",
+        "papers/rescalenet.yaml: claims.matches-bn-imagenet: 'sais' is no key; did you mean 'says'?",
+    ),
     "an operand left out": (
         "{test: better, a: resnet50_rescalenet, b: resnet50_fixup}",
         "{test: better, a: resnet50_rescalenet}",
-        "better needs 'b'",
+        "papers/rescalenet.yaml: the key 'claims.beats-fixup.tests.0.b' is missing",
     ),
-    "a test that does not exist": ("{test: not_worse,", "{test: not_better,", "claims.0.tests.0.test: input should be 'better'"),
+    "a test that does not exist": (
+        "{test: not_worse,",
+        "{test: not_better,",
+        "papers/rescalenet.yaml: claims.matches-bn-imagenet.tests.0.test: 'not_better' is no test; did you mean 'better'?",
+    ),
+    "a key of another test": (
+        "b: resnet50_fixup}",
+        "b: resnet50_fixup, margin: 1}",
+        "papers/rescalenet.yaml: claims.beats-fixup.tests.0: 'margin' is no key of better; did you mean 'metric'? (known: a, b, by, ",
+    ),
+    "a metric of a claim": (
+        "    metric: test_top1\n    tests:\n      - {test: better, a: resnet50_rescalenet, b: resnet50_fixup}",
+        "    metric: test_top2\n    tests:\n      - {test: better, a: resnet50_rescalenet, b: resnet50_fixup}",
+        "papers/rescalenet.yaml: claims.beats-fixup.tests.0: 'test_top2' is no metric of the task imagenet; did you mean 'test_top1'?",
+    ),
+    "a metric of a test": (
+        "margin: 1, metric: mask_ap}",
+        "margin: 1, metric: test_top1}",
+        "papers/rescalenet.yaml: claims.matches-bn-coco.tests.1: 'test_top1' is no metric of the task coco",
+    ),
+    "no metric at all": (
+        "    metric: test_top1\n    tests:\n      - {test: better, a: resnet50_rescalenet, b: resnet50_fixup}",
+        "    tests:\n      - {test: better, a: resnet50_rescalenet, b: resnet50_fixup}",
+        "papers/rescalenet.yaml: claims.beats-fixup.tests.0: better needs the key 'metric'",
+    ),
 }
 
 

@@ -175,7 +175,7 @@ BROKEN = {
         {"along": "model.widht"},
         "figures.depth.along: 'model.widht' is no setting that figures run along; did you mean 'model.width'?",
     ),
-    "theory": ({"theory": {"variance": "k^2"}}, "figures.0.theory.variance.0: input should be '2^k', 'k', 'constant', 'sqrt(k)' or"),
+    "theory": ({"theory": {"variance": "k^2"}}, "figures.depth.theory.variance: input should be '2^k', 'k', 'constant', 'sqrt(k)' or"),
     "quantity": ({"theory": {"varianse": "k"}}, "figures.depth.theory: 'varianse' is no quantity of the figure; did you mean 'variance'?"),
     "neither": ({"arms": [], "guests": None}, "figures.depth: a figure has either arms or panels, and this one has neither"),
     "metric": (

@@ -6,9 +6,11 @@ import sys
 
 import numpy as np
 import pytest
-from verdict_samples import SPREAD, around, sample, series, verdict
+from verdict_samples import SPREAD, TESTS, around, sample, series, verdict
 
-from normbench.claims.verdicts import TESTS, Outcome, all_of, decide, not_run
+from normbench.claims.decision import all_of
+from normbench.claims.outcomes import Outcome, not_run
+from normbench.claims.verdicts import decide
 
 
 @pytest.fixture(autouse=True)
@@ -139,10 +141,14 @@ SENTENCES = [
         "a reported number can only be reproduced at the paper tier, and this is the gpu tier.",
     ),
     (
-        TESTS["figure"]({"BN": around(91), "GN": sample("g", [90, 10], diverged=(1,)), "scale": series([[1, 2, 3, 400]])}),
-        "BN 91.00% (n 3, sd 0.26); GN 50.0% (n 2, sd 56.6, 1 diverged); scale 1.00 at 1 and 400 at 8 (lowest 1.00, highest 400, n 1)",
+        TESTS["figure"]({"a": around(91, "BN"), "b": sample("GN", [90, 10], diverged=(1,))}),
+        "BN 91.00% (n 3, sd 0.26); GN 50.0% (n 2, sd 56.6, 1 diverged)",
     ),
-    (TESTS["equal"](sample("f(w)", [1.0], unit=""), sample("f(cw)", [1.0 + 2e-9], unit=""), 1e-6), "differ by at most 2e-09 of their size"),
+    (
+        TESTS["figure"]({"a": series([[1, 2, 3, 400]], label="scale")}),
+        "scale 1.00 at 1 and 400 at 8 (lowest 1.00, highest 400, n 1)",
+    ),
+    (TESTS["equal"](series([[1, 1, 1, 1]]), series([[1, 1, 1, 1 + 2e-9]]), 1e-6), "differ by at most 2e-09 of their size"),
 ]
 
 

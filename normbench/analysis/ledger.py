@@ -8,11 +8,15 @@ import csv
 import sys
 from pathlib import Path
 
-from normbench.analysis.results import Measured, NotRun
-from normbench.claims.verdicts import TESTS, Outcome, Sample, Series, Verdict, all_of, decide, not_run
-from normbench.config.papers import Claim, Operand, Paper, Test, claim_place, reached, reported_number
-from normbench.config.spec import canonical
-from normbench.config.tasks import absence, recipe_fields
+from normbench.analysis.claim_reader import ClaimReader
+from normbench.analysis.results import Measured
+from normbench.claims.decision import all_of
+from normbench.claims.kinds import Test
+from normbench.claims.operands import NotRun
+from normbench.claims.outcomes import Outcome, not_run
+from normbench.claims.verdicts import Verdict, decide
+from normbench.config.papers import Claim, Paper, reached
+from normbench.config.tasks import absence
 from normbench.core.errors import InputError
 from normbench.core.files import whole_file
 
@@ -75,98 +79,8 @@ def outcome_of(paper: Paper, claim: Claim, measured: Measured) -> Outcome:
 
 
 def run_test(paper: Paper, claim: Claim, test: Test, measured: Measured) -> Outcome:
-    """One test on what was measured."""
-    metric, place = test.metric or claim.metric, claim_place(paper, claim)
-    if test.test in ("better", "not_worse", "within"):
-        if test.paired:
-            _check_paired(paper, test, measured, place)
-        amount = {"by": test.by or 0.0} if test.test == "better" else {"margin": test.margin}
-        return TESTS[test.test](*(measured.of(paper, o, metric) for o in (test.a, test.b)), **amount, paired=test.paired)
-    if test.test == "trainable":
-        return TESTS["trainable"](measured.of(paper, test.arm, metric), test.margin)
-    if test.test == "untrainable":
-        return TESTS["untrainable"](measured.of(paper, test.arm, metric), test.margin, measured.of(paper, test.control, metric))
-    if test.test == "constant":
-        return TESTS["constant"](measured.series(paper, test.arm, test.quantity, test.along or "k"), test.ratio)
-    if test.test == "growth":
-        series = _series(paper, test, measured, metric)
-        return TESTS["growth"](series, test.exponent, test.tolerance, test.form)
-    if test.test == "monotone":
-        levels = [measured.of(paper, o, metric) for o in test.arms] if test.arms else _series(paper, test, measured, metric)
-        return TESTS["monotone"](levels, test.direction, test.margin or 0.0)
-    if test.test == "figure":
-        return TESTS["figure"](_numbers(paper, test, measured, metric))
-    if test.test == "reproduces":
-        number = reported_number(paper, test.reported, place)
-        return TESTS["reproduces"](measured.of(paper, test.arm, metric), float(number["value"]), test.tolerance, measured.tier)
-    if test.test == "equal":
-        a = measured.series(paper, test.a, test.quantity, test.along or "k")
-        b = known(a, test.value) if test.b is None else measured.series(paper, test.b, test.quantity, test.along or "k")
-        return TESTS["equal"](a, b, test.rtol)
-    assert test.test == "correlated", test.test  # the list is closed where papers are read
-    return TESTS["correlated"](*pairs(paper, test, measured), test.sign, test.at_least or 0.0)
-
-
-def known(series: Series, value: float) -> Series:
-    """A series of the same places and seeds that is `value` everywhere."""
-    rows = tuple((float(value),) * len(series.x) for _ in series.seeds)
-    return Series(f"{value:g}", series.x, rows, series.seeds, series.unit)
-
-
-def pairs(paper: Paper, test: Test, measured: Measured) -> tuple[Sample, Sample]:
-    """Two metrics as samples over arms, each arm by its mean over seeds; an arm that has not both (its method refuses, say) is left out."""
-    found, reasons = [], []
-    for operand in test.operands():
-        try:
-            found.append([measured.of(paper, operand, metric).mean for metric in (test.x, test.y)])
-        except NotRun as reason:
-            reasons.append(str(reason))
-    if not found:
-        raise NotRun("; ".join(dict.fromkeys(reasons)))
-    places, values = tuple(range(len(found))), list(zip(*found, strict=True))
-    flags = (False,) * len(found)
-    return tuple(
-        Sample(metric.replace("_", " "), values[i], places, flags, "", "none", None, metric) for i, metric in enumerate((test.x, test.y))
-    )
-
-
-def _series(paper: Paper, test: Test, measured: Measured, metric: str | None):
-    if test.quantity:
-        return measured.series(paper, test.arm, test.quantity, test.along or "k")
-    operand = Operand(arm=test.arm) if isinstance(test.arm, str) else test.arm
-    return measured.sweep(paper, operand, test.along, metric)
-
-
-def _numbers(paper: Paper, test: Test, measured: Measured, metric: str | None) -> dict:
-    """What a figure shows; an arm that has nothing to show (it diverged, say) is left out unless all are."""
-    numbers, reasons = {}, []
-    for operand in test.operands():
-        try:
-            if test.quantity:
-                one = measured.series(paper, operand, test.quantity, test.along or "k")
-            elif test.along:
-                one = measured.sweep(paper, operand, test.along, metric)
-            else:
-                one = measured.of(paper, operand, metric)
-            numbers[one.label] = one
-        except NotRun as reason:
-            reasons.append(str(reason))
-    if not numbers:
-        raise NotRun("; ".join(dict.fromkeys(reasons)))
-    return numbers
-
-
-def _check_paired(paper: Paper, test: Test, measured: Measured, place: str) -> None:
-    """Pairing by seed is fair only where both arms see the same data in the same order."""
-    seen = []
-    for operand in (test.a, test.b):
-        points = measured.plan.arms_at(paper.key, operand if isinstance(operand, str) else operand.arm)
-        seen += [measured.plan.arms[arm] for arm in points if arm in measured.plan.arms]
-    orders = {canonical([s.task, s.dataset, *(s.recipe.get(key) for key in recipe_fields(s.task).paired)]) for s in seen}
-    if len(orders) > 1:
-        raise InputError(
-            f"{place}: paired: {test.a} and {test.b} differ in dataset, batch, budget or augmentation: their seeds pair nothing"
-        )
+    """One test on what was measured; raises NotRun where it was not."""
+    return test.outcome(ClaimReader(paper, claim, measured), claim.metric)
 
 
 def claim_row(paper: Paper, claim: Claim, tier: str, verdict: Verdict) -> dict:

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from normbench.analysis.blocks import Blocks, Table, means, read_table
+from normbench.claims.operands import NotRun, Operand
 from normbench.claims.outcomes import Sample, Series
-from normbench.config.papers import Operand, Paper
+from normbench.config.papers import Paper
 from normbench.config.tasks import Metric, read_task
 from normbench.core.errors import InputError, unknown
 from normbench.planning.plan import Plan
@@ -19,10 +20,6 @@ from normbench.planning.plan import Plan
 WORDS = ("task", "dataset", "model", "method", "params", "arm", "tier", "status", "metric", "unit")
 WORDS += ("method_sha256", "data_sha256", "git_commit", "torch", "device", "engine")
 TRAINED_BY = 10.0  # points above chance that make a learning rate count as stable, as in the ledger's trainable
-
-
-class NotRun(Exception):
-    """What a test reads was not trained here; the text says why."""
 
 
 @dataclass

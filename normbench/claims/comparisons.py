@@ -1,66 +1,14 @@
-"""Tests on the means of samples over seeds: better, not_worse, within, reproduces.
-
-Margins are in the metric's unit and fixed before any run.
-"""
+"""Means of samples over seeds, against each other and against a number. Margins are in the metric's unit and fixed before any run."""
 
 from normbench.claims import stats
 from normbench.claims.decision import ONE_SEED, Region, judged
-from normbench.claims.outcomes import Outcome, Readings, Sample, not_run, undecided
+from normbench.claims.outcomes import Outcome, Readings, Sample, undecided
 from normbench.core.errors import InputError
-from normbench.core.formatting import amount, counted, decimals, exactly, gap, number
+from normbench.core.formatting import amount, counted, decimals, gap, number
 
 
-def better(a: Sample, b: Sample, by: float = 0.0, paired: bool = False) -> Outcome:
-    """The mean of a is better than that of b by more than `by` (Welch's t, or Student's over the pairs of a seed)."""
-    if by:
-        words = exactly(by, a.unit)
-        readings = Readings(f"better by more than {words}", f"not better by {words}", f"whether it is better by {words} stays open")
-    else:
-        readings = Readings("better", "worse", "which is better stays open")
-    return _compared(a, b, paired, Region(low=by, strict=True), by, readings)
-
-
-def not_worse(a: Sample, b: Sample, margin: float, paired: bool = False) -> Outcome:
-    """The mean of a is not worse than that of b by more than `margin`."""
-    worse = f"worse by more than {exactly(margin, a.unit)}" if margin else "worse"
-    return _compared(a, b, paired, Region(low=-margin), margin, Readings(f"not {worse}", worse, f"whether it is {worse} stays open"))
-
-
-def within(a: Sample, b: Sample, margin: float, paired: bool = False) -> Outcome:
-    """The means of a and b differ by at most `margin` either way (two one-sided tests)."""
-    words = exactly(margin, a.unit)
-    readings = Readings(f"within {words} of each other", f"more than {words} apart", f"whether they are within {words} stays open")
-    return _compared(a, b, paired, Region(-margin, margin), margin, readings)
-
-
-def reproduces(sample: Sample, reported: float, tolerance: float, tier: str, paper_tier: str = "paper") -> Outcome:
-    """The mean lies within `tolerance` of the reported number; only a run at the paper's own scale can say so."""
-    if tier != paper_tier:
-        says = f"a reported number can only be reproduced at the {paper_tier} tier, and this is the {tier} tier"
-        return not_run(says, sample.n, margin=tolerance, unit=sample.unit)
-    against = f"the reported {number(reported, decimals(0, sample.unit, (reported,)))}"
-    if sample.n < 2:
-        effect = sample.mean - reported
-        says = _versus([sample], against, effect, decimals(0, sample.unit, (effect,)), "n 1")
-        return undecided(says, ONE_SEED, 1, effect=effect, margin=tolerance, unit=sample.unit)
-    words = exactly(tolerance, sample.unit)
-    readings = Readings(f"within {words} of it", f"more than {words} from it", f"whether it is within {words} stays open")
-    gaps = [value - reported for value in sample.values]
-    estimate = stats.mean_of(gaps)
-    return judged(
-        estimate,
-        Region(-tolerance, tolerance),
-        readings,
-        n=sample.n,
-        margin=tolerance,
-        unit=sample.unit,
-        detectable=stats.detectable_mean(gaps),
-        says=lambda digits, interval: _versus([sample], against, estimate.mean, digits, f"{interval}, n {sample.n}"),
-    )
-
-
-def _compared(a: Sample, b: Sample, paired: bool, region: Region, margin: float, readings: Readings) -> Outcome:
-    """The difference a - b, positive where a is better, against the region."""
+def compared(a: Sample, b: Sample, paired: bool, region: Region, margin: float, readings: Readings) -> Outcome:
+    """The difference of the means a - b, positive where a is better, against the region (Welch's t, or Student's over pairs of seeds)."""
     _comparable(a, b)
     gaps = _gaps_by_seed(a, b) if paired else []
     n, seeds = min(a.n, b.n), f"n {a.n} pairs" if paired else f"n {a.n}+{b.n}"
@@ -83,6 +31,27 @@ def _compared(a: Sample, b: Sample, paired: bool, region: Region, margin: float,
         detectable=stats.detectable_mean(gaps) if paired else stats.detectable_difference(xs, ys),
         says=lambda digits, interval: _versus([a, b], "", estimate.mean, digits, f"{interval}, {seeds}"),
         seeds=counted(n, "pair") if paired else f"{a.n} seeds" if a.n == b.n else f"{a.n}+{b.n} seeds",
+    )
+
+
+def against_number(sample: Sample, known: float, region: Region, margin: float, readings: Readings) -> Outcome:
+    """The difference between the mean and a reported number, against the region (Student's t)."""
+    against = f"the reported {number(known, decimals(0, sample.unit, (known,)))}"
+    if sample.n < 2:
+        effect = sample.mean - known
+        says = _versus([sample], against, effect, decimals(0, sample.unit, (effect,)), "n 1")
+        return undecided(says, ONE_SEED, 1, effect=effect, margin=margin, unit=sample.unit)
+    gaps = [value - known for value in sample.values]
+    estimate = stats.mean_of(gaps)
+    return judged(
+        estimate,
+        region,
+        readings,
+        n=sample.n,
+        margin=margin,
+        unit=sample.unit,
+        detectable=stats.detectable_mean(gaps),
+        says=lambda digits, interval: _versus([sample], against, estimate.mean, digits, f"{interval}, n {sample.n}"),
     )
 
 

@@ -3,11 +3,14 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from normbench.claims.outcomes import Outcome, Readings
-from normbench.claims.stats import Estimate
 from normbench.core.errors import InputError
 from normbench.core.formatting import counted, decimals, gap, number
+
+if TYPE_CHECKING:  # scipy comes with it
+    from normbench.claims.stats import Estimate
 
 ONE_SEED = "one seed has no interval, so this stays open"
 
@@ -29,7 +32,7 @@ class Region:
 
 
 def judged(
-    estimate: Estimate,
+    estimate: "Estimate",
     region: Region,
     readings: Readings,
     *,

@@ -1,4 +1,4 @@
-"""Tests on how a quantity grows along depths or layers: constant, growth.
+"""How a quantity grows along depths or layers: within a factor, by a power, exponentially.
 
 A seed is the unit: the places of one network are not independent, so each seed gives one number (a ratio, a slope)
 and the interval is over seeds.
@@ -12,16 +12,12 @@ from scipy.stats import linregress
 from normbench.claims import stats
 from normbench.claims.decision import ONE_SEED, Region, all_of, judged
 from normbench.claims.outcomes import Outcome, Readings, Series, undecided
-from normbench.core.errors import InputError, unknown
+from normbench.core.errors import InputError
 from normbench.core.formatting import decimals, number
 
-FORMS = ("power", "exponential")
 
-
-def constant(series: Series, ratio: float) -> Outcome:
+def constant(series: Series, ratio: float, readings: Readings) -> Outcome:
     """max/min over x is at most `ratio` (> 1): Student's interval over seeds of the log ratio, reported as a factor."""
-    if ratio <= 1:
-        raise InputError(f"series {series.label!r}: ratio is {ratio:g}; a bound on largest over smallest must be above 1")
     if series.smallest <= 0:
         return _not_positive(series, "largest over smallest means nothing", ratio, "ratio")
     logs = [math.log(max(row)) - math.log(min(row)) for row in series.values]
@@ -29,15 +25,12 @@ def constant(series: Series, ratio: float) -> Outcome:
         effect = _factor(logs[0])
         says = _ratio_says(series, effect, decimals(0, "ratio", (effect,), (ratio,)), "n 1")
         return undecided(says, ONE_SEED, 1, effect=effect, margin=ratio, unit="ratio")
-    return _as_ratio(series, stats.mean_of(logs), logs, ratio)
+    return _as_ratio(series, stats.mean_of(logs), logs, ratio, readings)
 
 
-def _as_ratio(series: Series, estimate: stats.Estimate, logs: list[float], ratio: float) -> Outcome:
+def _as_ratio(series: Series, estimate: stats.Estimate, logs: list[float], ratio: float, readings: Readings) -> Outcome:
     """The outcome of a mean log ratio, its numbers turned back into factors (of which none is below 1)."""
     effect, low, high = (_factor(max(0.0, v)) for v in (estimate.mean, *estimate.interval))
-    readings = Readings(
-        f"constant within a factor of {ratio:g}", f"not constant within a factor of {ratio:g}", "whether it is constant stays open"
-    )
     common = {"effect": effect, "low": low, "high": high, "margin": ratio, "n": series.n, "unit": "ratio", "readings": readings}
     digits = decimals((high - low) / 2, "ratio", (effect, low, high), (ratio,))
     region = Region(high=math.log(ratio))
@@ -64,27 +57,11 @@ def _ratio_says(series: Series, effect: float, digits: int, rest: str) -> str:
     return f"{series.label}: largest over smallest {number(effect, digits)} {_places(series)} ({rest})"
 
 
-def growth(series: Series, exponent: float | None = None, tol: float | None = None, form: str = "power") -> Outcome:
-    """y grows as x**exponent, or (form "exponential") faster than any power.
-
-    power: the slope of log y on log x, a line fitted for each seed, lies within `tol` of `exponent`.
-    exponential: log y rises, and is closer to a line in x than in log x (difference of R**2, three places or more).
-    """
-    if form not in FORMS:
-        raise unknown(f"series {series.label!r}: form", "form", form, FORMS)
-    if form == "power" and (exponent is None or tol is None):
-        raise InputError(f"series {series.label!r}: growth by a power needs exponent and tol, got {exponent} and {tol}")
-    if min(series.x) <= 0:
-        raise InputError(f"series {series.label!r}: growth needs places above 0 for their logarithm, got {min(series.x):g}")
-    if series.smallest <= 0:
-        return _not_positive(series, "its logarithm means nothing", tol, "")
-    return _power(series, exponent, tol) if form == "power" else _exponential(series)
-
-
-def _power(series: Series, exponent: float, tol: float) -> Outcome:
+def power(series: Series, exponent: float, tol: float, readings: Readings) -> Outcome:
+    """y grows as x**exponent: the slope of log y on log x, a line fitted for each seed, lies within `tol` of `exponent`."""
+    if odd := _no_logarithm(series, tol):
+        return odd
     slopes = [float(linregress(np.log(series.x), np.log(row)).slope) for row in series.values]
-    words = f"{exponent:g} within {tol:g}"
-    readings = Readings(f"an exponent of {words}", f"not an exponent of {words}", f"whether it is {words} stays open")
     what = f"{series.label}: grows with exponent"
     if series.n < 2:
         digits = decimals(0, "", (slopes[0],), (exponent - tol, exponent + tol))
@@ -102,8 +79,13 @@ def _power(series: Series, exponent: float, tol: float) -> Outcome:
     )
 
 
-def _exponential(series: Series) -> Outcome:
-    """Two parts: there is growth at all, and an exponential fits it better than a power."""
+def exponential(series: Series) -> Outcome:
+    """y grows faster than any power, in two parts: log y rises, and it is closer to a line in x than in log x.
+
+    Closer by the difference of R**2, at three places or more.
+    """
+    if odd := _no_logarithm(series, None):
+        return odd
     if len(series.x) < 3:
         raise InputError(f"series {series.label!r}: two places fit a power and an exponential alike; give at least three")
     fits = [(linregress(series.x, np.log(row)), linregress(np.log(series.x), np.log(row))) for row in series.values]
@@ -114,6 +96,13 @@ def _exponential(series: Series) -> Outcome:
     rising = _above_zero(series, rates, grows, f"{series.label}: its logarithm rises {_places(series)} by", "per unit")
     fitting = _above_zero(series, leads, bends, "an exponential explains more of it than a power by", "of R2")
     return all_of([rising, fitting])
+
+
+def _no_logarithm(series: Series, margin: float | None) -> Outcome | None:
+    """What is to be said of a series that has no logarithm; None where it has one."""
+    if min(series.x) <= 0:
+        raise InputError(f"series {series.label!r}: growth needs places above 0 for their logarithm, got {min(series.x):g}")
+    return _not_positive(series, "its logarithm means nothing", margin, "") if series.smallest <= 0 else None
 
 
 def _above_zero(series: Series, values: list[float], readings: Readings, before: str, after: str) -> Outcome:

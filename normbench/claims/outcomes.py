@@ -1,11 +1,11 @@
-"""What tests compare and what comes of one: samples over seeds, series over layers, outcomes with their numbers and words."""
+"""What tests compare and what comes of one: samples over seeds, series over layers, outcomes with their numbers and words.
+
+numpy and scipy are imported where they compute: papers, and with them the kinds of tests, are read without either.
+"""
 
 import math
 from dataclasses import dataclass
 
-import numpy as np
-
-from normbench.claims.stats import ALPHA
 from normbench.core.errors import InputError, unknown
 
 DIRECTIONS = ("higher", "lower", "none")
@@ -47,6 +47,8 @@ class Sample:
 
     @property
     def mean(self) -> float:
+        import numpy as np
+
         return float(np.mean(self.values))
 
     @property
@@ -148,6 +150,8 @@ class Outcome:
     @property
     def unadjusted(self) -> str:
         """The verdict if this were the only test."""
+        from normbench.claims.stats import ALPHA
+
         return self.rule or (self.leaning if self.p < ALPHA else "inconclusive")
 
     def sentence(self, verdict: str) -> str:

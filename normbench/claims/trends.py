@@ -1,4 +1,4 @@
-"""Tests on order: monotone over levels or along a series, correlated over points."""
+"""Order: of levels, along a series, and between two metrics over points."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -11,7 +11,7 @@ from normbench.claims.comparisons import described
 from normbench.claims.decision import ONE_SEED
 from normbench.claims.outcomes import Outcome, Readings, Sample, Series, undecided
 from normbench.claims.stats import ALPHA, Estimate
-from normbench.core.errors import InputError, unknown
+from normbench.core.errors import InputError
 from normbench.core.formatting import counted, decimals, gap, joined, rounded
 
 WAYS = {"rising": 1, "falling": -1}
@@ -19,21 +19,12 @@ SIGNS = {"positive": 1, "negative": -1}
 RANK = "rank correlation"
 
 
-def monotone(levels: Sequence[Sample] | Series, direction: str = "rising", margin: float = 0.0) -> Outcome:
-    """The metric gets better (rising) or worse (falling) along the levels; a series rises or falls along x.
+def along_levels(levels: Sequence[Sample], direction: str, margin: float) -> Outcome:
+    """The metric gets better (rising) or worse (falling) along the levels: Kendall's tau of all seeds against the level, by permutation.
 
     Supported: the trend is significant and no step between neighbors is significantly reversed by more than `margin`.
-    Contradicted: the trend is significantly the other way, or there is such a step. Over levels the trend is Kendall's tau
-    of all seeds against the level, by permutation; in a series each seed has a tau of its own and the interval is over seeds.
+    Contradicted: the trend is significantly the other way, or there is such a step.
     """
-    if direction not in WAYS:
-        raise unknown("monotone: direction", "direction", direction, WAYS)
-    if isinstance(levels, Series):
-        return _along_series(levels, direction, margin)
-    return _along_levels(list(levels), direction, margin)
-
-
-def _along_levels(levels: list[Sample], direction: str, margin: float) -> Outcome:
     _same_metric(levels)
     first, names = levels[0], [s.label for s in levels]
     n, seeds = min(s.n for s in levels), "n " + "+".join(str(s.n) for s in levels)
@@ -58,7 +49,8 @@ def _along_levels(levels: list[Sample], direction: str, margin: float) -> Outcom
     return _ordered(ps, steps, direction, margin, readings=readings, n=n, unit=RANK, says=says, shows=shows, **numbers)
 
 
-def _along_series(series: Series, direction: str, margin: float) -> Outcome:
+def along_series(series: Series, direction: str, margin: float) -> Outcome:
+    """The series rises or falls along x, supported and contradicted as levels are; each seed has a tau, the interval is over seeds."""
     places = sorted(range(len(series.x)), key=series.x.__getitem__)
     x, rows = [series.x[i] for i in places], [[row[i] for i in places] for row in series.values]
     means = [float(v) for v in np.mean(rows, axis=0)]
@@ -125,9 +117,7 @@ def _worst_step(steps: list[Estimate], names: list[str], unit: str, digits: int)
     return f"largest step back {gap(-steps[k].mean, unit, digits)} from {names[k]} to {names[k + 1]}"
 
 
-def _same_metric(levels: list[Sample]) -> None:
-    if len(levels) < 2:
-        raise InputError(f"monotone: it has {counted(len(levels), 'level')}; an order needs at least two")
+def _same_metric(levels: Sequence[Sample]) -> None:
     for key in ("unit", "direction", "metric"):
         for other in levels[1:]:
             ours, theirs = getattr(levels[0], key), getattr(other, key)
@@ -137,15 +127,11 @@ def _same_metric(levels: list[Sample]) -> None:
                 )
 
 
-def correlated(x: Sample, y: Sample, sign: str = "positive", at_least: float = 0.0) -> Outcome:
+def correlated(x: Sample, y: Sample, sign: str, at_least: float, readings: Readings) -> Outcome:
     """The correlation of x and y over points has this sign and is at least `at_least` in size, by Pearson and by Spearman both.
 
     A sample holds one value a point here, and `seeds` number the points. effect, low, high: Pearson's, with Fisher's interval.
     """
-    if sign not in SIGNS:
-        raise unknown("correlated: sign", "sign", sign, SIGNS)
-    if not 0 <= at_least < 1:
-        raise InputError(f"correlated: at_least is {at_least:g}; the size of a correlation lies from 0 to below 1")
     if x.seeds != y.seeds:
         raise InputError(
             f"samples {x.label!r} and {y.label!r}: they have the points {list(x.seeds)} and {list(y.seeds)}; both need the same"
@@ -159,10 +145,6 @@ def correlated(x: Sample, y: Sample, sign: str = "positive", at_least: float = 0
     pearson, spearman = stats.pearson(x.values, y.values), stats.spearman(x.values, y.values)
     support, contradict = _p_correlated(x, y, SIGNS[sign], at_least)
     detectable = stats.detectable_correlation(pearson.se)
-    size = f" of at least {at_least:g}" if at_least else ""
-    readings = Readings(
-        f"a {sign} correlation{size}", f"no {sign} correlation{size}", f"whether there is a {sign} correlation{size} stays open"
-    )
     texts = [f"{name} {c.r:+.2f} (95% {c.low:.2f} to {c.high:.2f})" for name, c in (("linear", pearson), ("rank", spearman))]
     return Outcome(
         effect=pearson.r,

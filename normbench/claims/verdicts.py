@@ -1,40 +1,11 @@
-"""Verdicts: what a paper's claims come to, each with one sentence that holds its numbers.
+"""Verdicts: what a paper's claims come to, each with one sentence that holds its numbers, adjusted for their number (Holm 1979)."""
 
-The tests of the closed list are in TESTS; each compares samples over seeds or series, and returns an Outcome.
-`decide` turns the outcomes of one paper into verdicts, adjusted for how many claims were tested (Holm 1979).
-"""
-
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from normbench.claims.comparisons import better, not_worse, reproduces, within
-from normbench.claims.counts import equal, figure, trainable, untrainable
-from normbench.claims.decision import all_of
-from normbench.claims.growth import constant, growth
-from normbench.claims.outcomes import Outcome, Sample, Series, not_run
+from normbench.claims.outcomes import Outcome
 from normbench.claims.stats import ALPHA, holm
-from normbench.claims.trends import correlated, monotone
 from normbench.core.formatting import p_value
-
-__all__ = ["TESTS", "Outcome", "Sample", "Series", "Verdict", "all_of", "decide", "not_run"]
-
-TESTS: dict[str, Callable[..., Outcome]] = {
-    test.__name__: test
-    for test in (
-        better,
-        not_worse,
-        within,
-        trainable,
-        untrainable,
-        constant,
-        growth,
-        monotone,
-        correlated,
-        equal,
-        reproduces,
-        figure,
-    )
-}
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """What a paper shows of its arms: tables, and figures of them. Torch-free."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
+from functools import cache
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
@@ -98,15 +99,16 @@ def check_table(place: str, table: Table, arms: Mapping[str, Any]) -> None:
     """Every name in the table is one of its rows, its columns, the paper's arms or, for a metric, those of the arm's task."""
     if table.guests is not None and table.guests not in table.rows:
         raise unknown(f"{place}.guests", "row", table.guests, table.rows)
-    shown = set()
+    shown: dict[tuple[str, str], list[str]] = {}
     for name, row in table.rows.items():
         for column, arm in row.arms.items():
             if column not in table.columns:
                 raise unknown(f"{place}.rows.{name}", "column", column, table.columns)
             known_arm(f"{place}.rows.{name}", arm, arms)
             own = table.columns[column].metric
-            shown.add((f"{place}.columns.{column}.metric" if own else f"{place}.metric", own or table.metric, arms[arm].task))
-    _known_metrics(shown)
+            shown.setdefault((f"{place}.columns.{column}.metric" if own else f"{place}.metric", own or table.metric), []).append(arm)
+    for (where, metric), names in shown.items():
+        known_metrics(where, [metric], names, arms)
 
 
 def check_figure(place: str, figure: Figure, arms: Mapping[str, Any]) -> None:
@@ -129,21 +131,23 @@ def check_figure(place: str, figure: Figure, arms: Mapping[str, Any]) -> None:
             if set(arms[arm].over) != {figure.along}:
                 swept = " and ".join(arms[arm].over) or "nothing"
                 raise InputError(f"{place}: the arm {arm!r} sweeps {swept}; a figure along {figure.along} needs arms that sweep just that")
-    _check_metrics(place, figure, arms)
-
-
-def _check_metrics(place: str, figure: Figure, arms: Mapping[str, Any]) -> None:
-    """What is no probe is a metric of every arm's task."""
     metrics = [] if figure.along == "k" else [*figure.quantities, *([figure.along] if figure.panels else [])]
-    _known_metrics({(place, metric, arms[arm].task) for arm in figure.every_arm() for metric in metrics})
+    known_metrics(place, metrics, figure.every_arm(), arms)
 
 
-def _known_metrics(asked: set[tuple[str, str, str]]) -> None:
-    """asked: (place, metric, task). A task that is not here cannot be asked."""
-    here = task_names()
-    for place, metric, task in sorted(asked):
-        if task in here and metric not in read_task(task).metrics:
-            raise unknown(place, f"metric of the task {task}", metric, read_task(task).metrics)
+def known_metrics(place: str, metrics: Iterable[str], names: Iterable[str], arms: Mapping[str, Any]) -> None:
+    """Every metric is one of the task of each arm named. A task that is not here cannot be asked."""
+    for task in sorted({arms[name].task for name in names}):
+        known = _metrics_of(task)
+        for metric in metrics if known is not None else ():
+            if metric not in known:
+                raise unknown(place, f"metric of the task {task}", metric, known)
+
+
+@cache
+def _metrics_of(task: str) -> Collection[str] | None:
+    """The names of a task's metrics; None of a task that is not here."""
+    return read_task(task).metrics if task in task_names() else None
 
 
 def known_arm(place: str, arm: str, arms: Mapping[str, Any]) -> None:

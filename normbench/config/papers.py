@@ -7,8 +7,9 @@ from typing import Any, Literal
 
 from pydantic import Field, PrivateAttr, model_validator
 
+from normbench.claims.kinds import Test
 from normbench.config.exhibits import Column as Column
-from normbench.config.exhibits import Figure, Table, check_figure, check_table, known_arm
+from normbench.config.exhibits import Figure, Table, check_figure, check_table, known_arm, known_metrics
 from normbench.config.exhibits import Row as Row
 from normbench.config.fidelity import RANK as RANK
 from normbench.config.fidelity import TIERS as TIERS
@@ -19,21 +20,6 @@ from normbench.core.errors import InputError, unknown
 from normbench.core.schema import ROOT, Strict, read
 
 PAPERS = ROOT / "papers"
-TESTS = Literal[
-    "better",
-    "not_worse",
-    "within",
-    "trainable",
-    "untrainable",
-    "constant",
-    "growth",
-    "monotone",
-    "correlated",
-    "equal",
-    "reproduces",
-    "figure",
-]
-Take = Literal["best", "best_lr", "stable_lr"]
 
 
 class Arm(Strict):
@@ -57,80 +43,6 @@ class Arm(Strict):
     over: dict[str, list[Any]] = {}
     norms_from: str | None = None
     note: str = ""
-
-
-class Operand(Strict):
-    """What a test compares: an arm, or from a sweep the point `at` and what to `take` over the rest of it.
-
-    take: best (the runs at the swept value with the best mean), best_lr (each seed's best learning rate),
-    stable_lr (each seed's largest learning rate that trains).
-    """
-
-    arm: str
-    at: dict[str, Any] = {}
-    take: Take | None = None
-
-
-class Test(Strict):
-    """One test out of the closed list, with its operands. A claim of several has to pass them all.
-
-    value: for equal, a known number in the place of `b`. x, y: for correlated, two metrics of each of `arms`.
-
-    control: for untrainable, an arm that has to train in the same budget for the failure to mean anything.
-    """
-
-    test: TESTS
-    metric: str | None = None
-    arm: str | Operand | None = None
-    a: str | Operand | None = None
-    b: str | Operand | None = None
-    control: str | Operand | None = None
-    arms: list[str | Operand] = []
-    by: float | None = Field(None, ge=0)
-    margin: float | None = Field(None, ge=0)
-    ratio: float | None = Field(None, gt=1)
-    exponent: float | None = None
-    tolerance: float | None = Field(None, ge=0)
-    form: Literal["power", "exponential"] = "power"
-    direction: Literal["rising", "falling"] | None = None
-    sign: Literal["positive", "negative"] | None = None
-    at_least: float | None = None
-    rtol: float | None = Field(None, ge=0)
-    value: float | None = None
-    quantity: str | None = None
-    along: str | None = None
-    x: str | None = None
-    y: str | None = None
-    reported: dict[str, str] | None = None
-    paired: bool = False
-
-    @model_validator(mode="after")
-    def _operands(self) -> "Test":
-        needs = {
-            "better": ("a", "b"),
-            "not_worse": ("a", "b", "margin"),
-            "within": ("a", "b", "margin"),
-            "trainable": ("arm", "margin"),
-            "untrainable": ("arm", "margin", "control"),
-            "constant": ("arm", "quantity", "ratio"),
-            "growth": ("arm", "exponent", "tolerance") if self.form == "power" else ("arm",),
-            "monotone": ("direction",),
-            "reproduces": ("arm", "reported", "tolerance"),
-            "correlated": ("x", "y", "sign", "arms"),
-            "equal": ("a", "rtol", "quantity"),
-            "figure": ("arms",),
-        }[self.test]
-        for key in needs:
-            if getattr(self, key) in (None, []):
-                raise ValueError(f"{self.test} needs {key!r}")
-        if self.test == "equal" and (self.b is None) == (self.value is None):
-            raise ValueError("equal needs exactly one of 'b' and 'value'")
-        return self
-
-    def operands(self) -> list[Operand]:
-        """All arms that the test reads."""
-        given = [self.arm, self.a, self.b, self.control, *self.arms]
-        return [Operand(arm=o) if isinstance(o, str) else o for o in given if o is not None]
 
 
 class Claim(Strict):
@@ -189,9 +101,8 @@ class Paper(Strict):
         for part in ("recipes", "models"):
             _check_own(file, part, getattr(self, part), {arm.task for arm in self.arms.values()})
         for claim in self.claims:
-            for test in claim.tests:
-                for operand in test.operands():
-                    known_arm(f"{file}: claims.{claim.id}", operand.arm, self.arms)
+            for n, test in enumerate(claim.tests):
+                self._check_test(f"{file}: claims.{claim.id}.tests.{n}", test, claim.metric)
         for table in self.tables:
             check_table(f"{file}: tables.{table.id}", table, self.arms)
         for figure in self.figures:
@@ -204,6 +115,16 @@ class Paper(Strict):
             if ids.count(id_) > 1:
                 raise InputError(f"{file}: the id {id_!r} stands twice")
         return self
+
+    def _check_test(self, place: str, test: Test, claim_metric: str | None) -> None:
+        """Every arm that the test names is the paper's, and every metric that it reads is one of its arms' tasks."""
+        names = [operand.arm for operand in test.operands()]
+        for name in names:
+            known_arm(place, name, self.arms)
+        metrics = test.metrics(claim_metric)
+        if None in metrics:
+            raise InputError(f"{place}: {test.test} needs the key 'metric', here or in the claim")
+        known_metrics(place, metrics, names, self.arms)
 
     def task_of(self, arm: Arm) -> Task:
         """The arm's task with the paper's own recipes and models in it."""

@@ -1,7 +1,9 @@
 """Reading YAML into checked models: safe_load, pydantic, and errors of one sentence."""
 
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -60,7 +62,7 @@ def validated(model: type[Model], data: Any, place: str) -> Model:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        raise _sentence(model, error, place) from None
+        raise _sentence(model, data, error, place) from None
 
 
 def shown(path: Path) -> str:
@@ -68,33 +70,69 @@ def shown(path: Path) -> str:
     return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
 
 
-def _sentence(model: type[BaseModel], error: ValidationError, place: str) -> InputError:
+def _sentence(model: type[BaseModel], data: Any, error: ValidationError, place: str) -> InputError:
     found = error.errors(include_url=False)
     first = next((e for e in found if e["type"] == "extra_forbidden"), found[0])  # a misspelt key is missing too: the spelling is the news
-    where = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        *parents, key = first["loc"]
-        at = f"{place}: {'.'.join(map(str, parents))}" if parents else place
-        return unknown(at, "key", key, _fields_at(model, parents))
-    if first["type"] == "missing":
+    at = _followed(model, data, first["loc"])
+    kind, where, context = first["type"], ".".join(at.keys), first.get("ctx", {})
+    if kind == "extra_forbidden":
+        *parents, key = at.keys
+        inside = ": ".join(filter(None, (place, ".".join(parents))))
+        return unknown(inside, f"key of {at.tag}" if at.tag else "key", key, at.fields)
+    if kind == "union_tag_invalid":
+        key = _bare(context["discriminator"])
+        return unknown(f"{place}: {where}.{key}", key, context["tag"], _bare(context["expected_tags"]).split(", "))
+    if kind == "union_tag_not_found":
+        where = f"{where}.{_bare(context['discriminator'])}"
+    if kind in ("missing", "union_tag_not_found"):
         return InputError(f"{place}: the key {where!r} is missing")
-    cause = first.get("ctx", {}).get("error")
-    if isinstance(cause, InputError):  # a check across keys, which names its place itself
+    if isinstance(cause := context.get("error"), InputError):  # a check across keys, which names its place itself
         return cause
     message = first["msg"].removeprefix("Value error, ")
-    return InputError(f"{place}: {where}: {message[0].lower() + message[1:]}, got {first['input']!r}")
+    return InputError(": ".join(filter(None, (place, where, f"{message[0].lower() + message[1:]}, got {first['input']!r}"))))
 
 
-def _fields_at(model: type[BaseModel], parents: list) -> list[str]:
-    """The keys that exist at a place inside `model`: follow the annotations as far as they lead."""
-    for part in parents:
-        models = [m for m in _models_in(model.model_fields[part].annotation)] if part in model.model_fields else []
-        if models:
-            model = models[0]
-    return [field.alias or name for name, field in model.model_fields.items()]
+def _bare(words: str) -> str:
+    """The words that pydantic puts in quotes, without them."""
+    return words.replace("'", "")
 
 
-def _models_in(annotation: Any):
+@dataclass
+class _Place:
+    """keys: that lead there, entries of a list by their id if they have one. fields: that the model there has. tag: its word in a union."""
+
+    keys: list[str]
+    fields: list[str]
+    tag: str
+
+
+def _followed(model: type[BaseModel], data: Any, loc: Sequence[str | int]) -> _Place:
+    """Where a location of pydantic's leads. Beside keys and indices it holds which part of a union was tried, which no file holds."""
+    models, keys, tag = [model], [], ""
+    for part in loc:
+        inside = [one for one in models if part in _keys(one)]
+        if inside or (isinstance(data, Mapping | list) and _holds(data, part)):
+            data = data[part] if _holds(data, part) else None
+            named = isinstance(part, int) and isinstance(data, Mapping) and isinstance(data.get("id"), str)
+            keys.append(data["id"] if named else str(part))
+            found = [m for one in inside for m in _models_in(_keys(one)[part])]
+            models, tag = found or models, "" if inside or isinstance(part, int) else tag
+        else:
+            tagged = [one for one in models if any(part in get_args(annotation) for annotation in _keys(one).values())]
+            models, tag = tagged or models, str(part) if tagged else tag
+    return _Place(keys, [key for one in models for key in _keys(one)], tag)
+
+
+def _holds(data: Any, part: str | int) -> bool:
+    return part in data if isinstance(data, Mapping) else isinstance(data, list) and isinstance(part, int) and part < len(data)
+
+
+def _keys(model: type[BaseModel]) -> dict[str, Any]:
+    """key -> annotation, as a file spells the keys."""
+    return {field.alias or name: field.annotation for name, field in model.model_fields.items()}
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for part in getattr(annotation, "__args__", ()):

@@ -12,7 +12,6 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table as Grid
 
-from normbench.claims.stats import effect_size_welch
 from normbench.config.papers import Paper, reached
 from normbench.config.tasks import absence
 from normbench.config.tiers import TierFile
@@ -78,17 +77,9 @@ def claims_grid(paper: Paper, tier: TierFile, wanted: dict[str, set[str]], hours
         here = absence(claim.task) or here
         tests = ", ".join(dict.fromkeys(t.test for t in claim.tests))
         cost = spent(costs[claim.id], tier) if here == "yes" else ""
-        grid.add_row(claim.id, tests or "none yet", cost, detectable_words(tests, len(tier.seeds_of(claim.task))), here)
+        shows = dict.fromkeys(t.detectable(len(tier.seeds_of(claim.task))) for t in claim.tests)
+        grid.add_row(claim.id, tests or "none yet", cost, ", ".join(filter(None, shows)), here)
     return grid
-
-
-def detectable_words(tests: str, n: int) -> str:
-    """80% power at a two-sided 5%, in standard deviations over seeds."""
-    if any(t in tests for t in ("better", "not_worse", "within")):
-        return f"{effect_size_welch(n, n):.1f} sd" if n > 1 else "none with one seed"
-    if "trainable" in tests:
-        return f"{100 * (1 - 0.05 ** (1 / n)):.0f}% of seeds failing"
-    return ""
 
 
 if __name__ == "__main__":

@@ -115,10 +115,9 @@ class Shaped:
 
     @cached_property
     def _readers(self) -> dict[str, set[str]]:
-        """claim -> the arms that it is about; a control, which only has to train, is not among them."""
+        """claim -> the arms that it is about."""
         claims = [claim for claim in self.paper.claims if claim.kind == "claim"]
-        bare = {claim.id: [test.model_copy(update={"control": None}) for test in claim.tests] for claim in claims}
-        return {claim: {o.arm for test in tests for o in test.operands()} for claim, tests in bare.items()}
+        return {claim.id: {operand.arm for test in claim.tests for operand in test.about()} for claim in claims}
 
     def _setting(self, arm: str) -> str:
         spec = self.measured.plan.arms[arm]

@@ -123,8 +123,7 @@ def _paper(paper: Paper, rows: list[dict[str, str]], measured: Measured, figures
 
 def _is_of(of: str, claim: Claim) -> bool:
     """Figures of one claim are called by its id, with the quantity behind it where there are several."""
-    quantities = {test.quantity or test.metric or claim.metric for test in claim.tests} | {"best_lr", "stable_lr"}
-    return of == claim.id or of in {f"{claim.id}-{quantity}" for quantity in quantities}
+    return of == claim.id or of in {f"{claim.id}-{line.name}" for test in claim.tests for line in test.lines(claim.metric)}
 
 
 def _missing(rows: list[dict[str, str]]) -> list[tuple[str, list[str]]]:

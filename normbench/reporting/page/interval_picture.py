@@ -4,8 +4,8 @@ import math
 from dataclasses import dataclass
 from html import escape
 
+from normbench.claims.kinds import Test
 from normbench.claims.outcomes import Outcome
-from normbench.config.papers import Test
 from normbench.core.formatting import decimals, number
 
 WIDTH, LEFT, RIGHT = 460, 12, 448
@@ -25,34 +25,15 @@ class Scale:
         return LEFT + (RIGHT - LEFT) * min(1.0, max(0.0, (place - low) / (high - low)))
 
 
-def holds(test: Test, outcome: Outcome) -> tuple[float, float] | None:
-    """Where the effect lies if the claim holds; None where that is no stretch of the effect's scale."""
-    margin = outcome.margin or 0.0
-    if test.test in ("better", "not_worse"):
-        return (margin if test.test == "better" else -margin, math.inf)
-    if test.test in ("within", "reproduces"):
-        return (-margin, margin)
-    if test.test in ("constant", "equal"):
-        return (-math.inf, margin)
-    if test.test == "growth" and test.form == "power":
-        return (test.exponent - margin, test.exponent + margin)
-    if test.test == "correlated":
-        least = test.at_least or 0.0
-        return (least, 1.0) if test.sign == "positive" else (-1.0, -least)
-    return (1.0, 1.0) if test.test == "trainable" else (0.0, 0.0) if test.test == "untrainable" else None
-
-
 def interval_picture(test: Test, outcome: Outcome) -> str:
     """An SVG element, "" where the outcome has no number. What it shows is in its label too."""
     if outcome.effect is None or not math.isfinite(outcome.effect):
         return ""
-    where, ends = holds(test, outcome), [v for v in (outcome.low, outcome.high) if v is not None]
-    bounds = [v for v in where or () if math.isfinite(v)]
-    zero = [] if test.test in ("constant", "growth") else [0.0]
-    known = [outcome.effect, *ends, *bounds, *zero]
-    log = test.test == "constant" and min(known) > 0 and max(known) / min(known) > 10
-    scale = _scale([*known, *([1.0] if test.test in ("constant", "trainable", "untrainable") else [])], log)
-    share = test.test in ("trainable", "untrainable")
+    where, ends = test.holds(), [v for v in (outcome.low, outcome.high) if v is not None]
+    marks = [*(v for v in where or () if math.isfinite(v)), *test.scale.marks]
+    known = [outcome.effect, *ends, *marks]
+    log = test.scale.log and min(known) > 0 and max(known) / min(known) > 10
+    scale, share = _scale([*known, *test.scale.reaches], log), test.scale.share
     digits = decimals((ends[1] - ends[0]) / 2 if ends else 0, outcome.unit, known)
     words = _words(outcome, where, digits, share)
     parts = [f'<svg class="interval" role="img" viewBox="0 0 {WIDTH} 52" width="{WIDTH}" height="52" aria-label="{escape(words)}">']
@@ -60,11 +41,11 @@ def interval_picture(test: Test, outcome: Outcome) -> str:
         left, right = (scale.x(max(scale.low, min(scale.high, v))) for v in where)
         parts.append(f'<rect class="holds" x="{left:.1f}" y="8" width="{max(right - left, 3):.1f}" height="24"/>')
     parts.append(f'<line class="axis" x1="{LEFT}" x2="{RIGHT}" y1="{BASE}" y2="{BASE}"/>')
-    parts += [f'<line class="margin" x1="{scale.x(v):.1f}" x2="{scale.x(v):.1f}" y1="6" y2="{BASE}"/>' for v in sorted(set(bounds + zero))]
+    parts += [f'<line class="margin" x1="{scale.x(v):.1f}" x2="{scale.x(v):.1f}" y1="6" y2="{BASE}"/>' for v in sorted(set(marks))]
     if ends:
         parts.append(f'<line class="range" x1="{scale.x(ends[0]):.1f}" x2="{scale.x(ends[1]):.1f}" y1="{MIDDLE}" y2="{MIDDLE}"/>')
     parts.append(f'<circle class="effect" cx="{scale.x(outcome.effect):.1f}" cy="{MIDDLE}" r="4.5"/>')
-    parts += _ticks(scale, sorted(set(bounds + zero)), [outcome.effect, *ends], digits, share)
+    parts += _ticks(scale, sorted(set(marks)), [outcome.effect, *ends], digits, share)
     return "".join(parts) + "</svg>"
 
 

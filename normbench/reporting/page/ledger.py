@@ -3,8 +3,9 @@
 from typing import Any
 
 from normbench.analysis.ledger import run_test
-from normbench.analysis.results import Measured, NotRun, label_of, point_words
-from normbench.config.papers import Claim, Operand, Paper
+from normbench.analysis.results import Measured, label_of, point_words
+from normbench.claims.operands import NotRun, Operand
+from normbench.config.papers import Claim, Paper
 from normbench.config.spec import model_label
 from normbench.config.tasks import read_task
 from normbench.core.formatting import amount, decimals

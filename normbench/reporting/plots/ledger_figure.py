@@ -1,17 +1,17 @@
 """A paper's ledger as a figure: claims down, each with its verdict, its effects in units of their margins, and its numbers."""
 
-import math
-from dataclasses import dataclass
-
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from normbench.analysis.ledger import run_test
-from normbench.analysis.results import Measured, NotRun
+from normbench.analysis.results import Measured
+from normbench.claims.kinds import Test
+from normbench.claims.kinds.kind import InMargins
+from normbench.claims.operands import NotRun
 from normbench.claims.outcomes import Outcome
-from normbench.config.papers import Claim, Paper, Test
+from normbench.config.papers import Claim, Paper
 from normbench.core.formatting import decimals, gap, number
 from normbench.reporting.plots.style import (
     BLUE,
@@ -34,7 +34,6 @@ from normbench.reporting.plots.style import (
 ROW, PART = 0.3, 0.13  # inches: of a claim, and more for each further part with a margin
 PANEL, NUMBERS = 3.6, 3.2
 EDGE = 100.0  # margins; what lies beyond is drawn at the edge
-WORDS = {"growth": "exponent ", "constant": "largest over smallest ", "equal": "relative error "}
 SAYS = (
     "Each line is the effect of one part of a claim with its 95% interval, in units of its margin: the green stretch is where the part "
     "holds. A triangle goes on beyond the panel. Parts without a margin in the effect's unit (a count of seeds, any difference) are in "
@@ -42,21 +41,11 @@ SAYS = (
 )
 
 
-@dataclass(frozen=True)
-class Scaled:
-    """An effect and its interval in units of the margin, and where the part holds (infinite: to the edge)."""
-
-    effect: float
-    low: float | None
-    high: float | None
-    holds: tuple[float, float]
-
-
 def ledger_figure(paper: Paper, rows: list[dict[str, str]], measured: Measured) -> Drawn:
     """rows: the paper's of claims.csv, in its order."""
     claims = {claim.id: claim for claim in paper.claims}
     parts = {row["claim"]: _parts(paper, claims[row["claim"]], measured) if row["verdict"] != "not run" else [] for row in rows}
-    shown = {id_: [s for test, outcome in found if (s := scaled(test, outcome))] for id_, found in parts.items()}
+    shown = {id_: [s for test, outcome in found if (s := test.in_margins(outcome))] for id_, found in parts.items()}
     heights = [ROW + PART * max(0, len(shown[row["claim"]]) - 1) for row in rows]
     title = f"{paper.key}: its claims at the {measured.tier} tier"
     with mpl.rc_context(RC):
@@ -79,36 +68,19 @@ def ledger_figure(paper: Paper, rows: list[dict[str, str]], measured: Measured) 
     return Drawn("ledger", paper.key, title, SAYS, figure)
 
 
-def scaled(test: Test, outcome: Outcome) -> Scaled | None:
-    """The outcome in units of its margin; None where it has no effect, or no margin in the effect's unit."""
-    if outcome.effect is None or not outcome.margin:
-        return None
-    numbers = (outcome.effect, outcome.low, outcome.high)
-    if test.test in ("better", "not_worse", "within", "reproduces"):
-        holds = {"better": (1.0, math.inf), "not_worse": (-1.0, math.inf)}.get(test.test, (-1.0, 1.0))
-        return Scaled(*(_over(v, outcome.margin) for v in numbers), holds)
-    if test.test == "constant":
-        return Scaled(*(_over(None if v is None else math.log(v), math.log(outcome.margin)) for v in numbers), (-math.inf, 1.0))
-    if test.test == "growth" and test.form == "power":
-        return Scaled(*(_over(None if v is None else v - test.exponent, outcome.margin) for v in numbers), (-1.0, 1.0))
-    if test.test == "equal":
-        return Scaled(*(_over(v, outcome.margin) for v in numbers), (-math.inf, 1.0))
-    return None
-
-
 def numbers_of(row: dict[str, str], parts: list[tuple[Test, Outcome]]) -> str:
     """A claim's numbers as claims.csv has them, with the unit of the part that they are of: +0.5 points (-4.0 to 5.0), n 2."""
     if row["effect"] == "":
         return f"n {row['n']}"
     effect, low, high = (float(row[key]) if row[key] else None for key in ("effect", "low", "high"))
     test, unit = next(((t, o.unit) for t, o in parts if (_text(o.effect), _text(o.low)) == (row["effect"], row["low"])), (None, ""))
-    if test is not None and test.test in ("trainable", "untrainable"):
+    name = test.effect_name if test else ""
+    if test is not None and test.scale.share:
         between = f" ({low:.0%} to {high:.0%})" if low is not None else ""
-        return f"{effect:.0%} of seeds train{between}, n {row['n']}"
+        return f"{effect:.0%} {name}{between}, n {row['n']}"
     digits = decimals((high - low) / 2 if low is not None else 0, unit, (effect,))
     between = f" ({number(low, digits)} to {number(high, digits)})" if low is not None else ""
-    what = WORDS.get(test.test, "") if test else ""
-    return f"{what}{gap(effect, unit, digits, plus=unit == '%')}{between}, n {row['n']}"
+    return f"{name}{gap(effect, unit, digits, plus=unit == '%')}{between}, n {row['n']}"
 
 
 def _parts(paper: Paper, claim: Claim, measured: Measured) -> list[tuple[Test, Outcome]]:
@@ -123,10 +95,6 @@ def _parts(paper: Paper, claim: Claim, measured: Measured) -> list[tuple[Test, O
 
 def _text(value: float | None) -> str:
     return "" if value is None else f"{value:.6g}"
-
-
-def _over(value: float | None, margin: float) -> float | None:
-    return None if value is None else value / margin
 
 
 def _frame(ax: Axes) -> None:
@@ -158,7 +126,7 @@ def _claim(ax: Axes, y: float, row: dict[str, str], parts: list[tuple[Test, Outc
     ax.text(1 + 0.12 / PANEL, y, text, transform=side, va="center", color=color, size=8)
 
 
-def _part(ax: Axes, y: float, part: Scaled) -> None:
+def _part(ax: Axes, y: float, part: InMargins) -> None:
     low, high = (max(-EDGE, min(EDGE, end)) for end in part.holds)
     ax.fill_between([low, high], y - PART / 2.4, y + PART / 2.4, color=GREEN, alpha=0.18, lw=0)
     if part.low is not None:

@@ -4,9 +4,12 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 
-from normbench.analysis.results import Measured, NotRun
+from normbench.analysis.claim_reader import ClaimReader
+from normbench.analysis.results import Measured
+from normbench.claims.kinds.kind import Line
+from normbench.claims.operands import NotRun
 from normbench.claims.outcomes import Series
-from normbench.config.papers import Claim, Operand, Paper, Test
+from normbench.config.papers import Claim, Paper
 from normbench.config.tasks import read_task
 from normbench.reporting.plots import marks
 from normbench.reporting.plots.style import (
@@ -25,7 +28,6 @@ from normbench.reporting.plots.style import (
     wrapped,
 )
 
-SHOWN = ("figure", "monotone", "constant", "growth")
 TAKEN = {"best_lr": "best learning rate\nof each seed", "stable_lr": "largest stable\nlearning rate of each seed"}
 SPAN = (5.4, 3.0)  # inches of the one panel
 SAYS = "Thick lines are means over seeds, thin ones single seeds."
@@ -33,29 +35,23 @@ SAYS = "Thick lines are means over seeds, thin ones single seeds."
 
 def claim_figures(paper: Paper, claim: Claim, measured: Measured) -> list[Drawn]:
     """A figure for each quantity that the claim's tests read along something; an arm that has nothing to show is left out."""
-    wanted: dict[tuple[str, str], list[tuple[Test, Operand]]] = {}
-    for test in claim.tests:
-        if test.test in SHOWN and (test.quantity or (test.along and (test.arm or test.test == "figure"))):
-            for operand in test.operands():
-                what = test.quantity or operand.take or test.metric or claim.metric or ""
-                wanted.setdefault((what, test.along or "k"), []).append((test, operand))
+    wanted: dict[tuple[str, str], list[Line]] = {}
+    for line in (line for test in claim.tests for line in test.lines(claim.metric)):
+        wanted.setdefault((line.name, line.along), []).append(line)
     drawn = []
-    for (quantity, along), operands in wanted.items():
-        found = _found(paper, claim, operands, measured)
+    for (quantity, along), lines in wanted.items():
+        found = _found(lines, ClaimReader(paper, claim, measured))
         if found:
             name = claim.id if len(wanted) == 1 else f"{claim.id}-{quantity}"
             drawn.append(Drawn("claim", name, *_lines(claim, quantity, along, found)))
     return drawn
 
 
-def _found(paper: Paper, claim: Claim, operands: list[tuple[Test, Operand]], measured: Measured) -> list[Series]:
+def _found(lines: list[Line], reader: ClaimReader) -> list[Series]:
     found: dict[str, Series] = {}
-    for test, operand in operands:
+    for line in lines:
         try:
-            if test.quantity:
-                one = measured.series(paper, operand, test.quantity, test.along or "k")
-            else:
-                one = measured.sweep(paper, operand, test.along, test.metric or claim.metric)
+            one = line.read(reader)
         except NotRun:
             continue
         found.setdefault(one.label, one)
