@@ -1,12 +1,12 @@
 # Verdicts and tables: from the collected runs.
+from normbench.config.papers import paper_inputs
 
 
 rule claims:
     input:
         line.path("runs.parquet"),
         line.path("plan.json"),
-        "papers/reported.csv",
-        [f"papers/{key}.yaml" for key in line.plan.papers],
+        paper_inputs(line.plan.papers),
     output:
         line.path("claims.csv"),
     priority: 2  # figures and the page wait for it, and nothing for MLflow
@@ -19,8 +19,7 @@ rule tables:
         line.path("runs.parquet"),
         line.path("claims.csv"),
         line.path("plan.json"),
-        "papers/reported.csv",
-        [f"papers/{key}.yaml" for key in line.plan.papers],
+        paper_inputs(line.plan.papers),
     output:
         touch(line.path("tables.done")),
     priority: 2

@@ -18,7 +18,7 @@ from normbench.analysis.results import Measured, NotRun, metric_of
 from normbench.config.method_files import check_params, read_method
 from normbench.config.spec import canonical, model_label
 from normbench.config.tasks import read_task
-from normbench.config.tiers import TaskTier, read_tier
+from normbench.config.tiers import read_tier
 from normbench.core.errors import InputError
 
 FEWEST = 3  # methods of a contest
@@ -83,7 +83,7 @@ def _values(measured: Measured, group: list[tuple[str, dict[str, Any]]]) -> dict
 
 def _departures(measured: Measured, spec: dict[str, Any]) -> int:
     """How many parameters are not the method's (or, where the tier sets them, the tier's) own."""
-    usual = read_tier(measured.tier).tasks.get(spec["task"], TaskTier()).params.get(spec["method"], {})
+    usual = read_tier(measured.tier).afforded(spec["task"]).params.get(spec["method"], {})
     try:
         own = check_params(read_method(spec["method"]), usual, "ranking")
     except InputError:  # a method whose file is gone since

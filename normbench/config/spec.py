@@ -8,7 +8,9 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from normbench.core.schema import ROOT
+from normbench.config.method_files import method_path
+from normbench.config.tasks import task_folder
+from normbench.core.schema import PACKAGE
 
 
 @dataclass(frozen=True)
@@ -81,16 +83,16 @@ def code_digest(*paths: Path) -> str:
 
 def code_of_run(task: str, method: str) -> dict[str, str]:
     """The hashes of the code that a run depends on: the method's, the task's and the library's."""
-    task_code, library = _shared_code(ROOT, task)
-    return {"method": code_digest(ROOT / "methods" / f"{method}.py"), "task": task_code, "library": library}
+    task_code, library = _shared_code(PACKAGE, task_folder(task))
+    return {"method": code_digest(method_path(method)), "task": task_code, "library": library}
 
 
 @cache
-def _shared_code(root: Path, task: str) -> tuple[str, str]:
+def _shared_code(package: Path, folder: Path) -> tuple[str, str]:
     """(the task's hash, the library's): what all methods share."""
-    own = (path for path in (root / "tasks" / task).rglob("*.py") if path.name != "work.py")  # which only plans
-    library = (root / "normbench" / name for name in TRAINING_CODE)
-    return code_digest(*own), code_digest(*library, *(root / "normbench" / "models").glob("*.py"))
+    own = (path for path in folder.rglob("*.py") if path.name != "work.py")  # which only plans
+    library = (package / name for name in TRAINING_CODE)
+    return code_digest(*own), code_digest(*library, *(package / "models").glob("*.py"))
 
 
 # The library's files that decide a run's numbers; the others only plan, collect and show.

@@ -1,6 +1,6 @@
-"""Tasks are folders: tasks/<task>/task.yaml says what a task measures and how; adapter.py does it.
+"""Tasks are folders, tasks/<task>/ or one elsewhere (search_paths): task.yaml says what a task measures and how; adapter.py does it.
 
-`read_task`, `recipe_schema` and `work_of` need no torch; `load_adapter` imports the task's framework.
+Wherever its folder lies, a task's modules are tasks.<task>.<part>. `read_task`, `recipe_schema` and `work_of` need no torch; `load_adapter` imports the task's framework.
 """
 
 import importlib
@@ -14,9 +14,13 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from normbench.config import adapter_file
+from normbench.config.fidelity import Tier
 from normbench.config.recipe import Recipe
-from normbench.core.errors import unknown
-from normbench.core.schema import ROOT, Strict, read
+from normbench.config.search_paths import find, folders, readable
+from normbench.config.tier_settings import TaskTier
+from normbench.core.errors import InputError
+from normbench.core.schema import ROOT, Strict, read, shown
 
 TASKS = ROOT / "tasks"
 
@@ -75,7 +79,7 @@ class Resources(Strict):
 
 
 class Task(Strict):
-    """tasks/<task>/task.yaml. resources: of a run on a dataset, where it wants GPUs."""
+    """<task>/task.yaml. resources: of a run on a dataset, where it wants GPUs. tiers: what a tier affords that does not know the task."""
 
     task: str
     title: str
@@ -86,20 +90,61 @@ class Task(Strict):
     recipes: dict[str, dict[str, Any]]
     requires: Requirement | None = None
     resources: dict[str, Resources] = {}
+    tiers: dict[Tier, TaskTier] = {}
 
 
-def task_names(folder: Path = TASKS) -> list[str]:
+def task_names() -> list[str]:
     """The tasks that exist: folders with a task.yaml."""
-    return sorted(p.parent.name for p in folder.glob("*/task.yaml"))
+    return sorted({file.parent.name for place in folders("tasks") for file in place.glob("*/task.yaml")})
+
+
+def task_folder(name: str) -> Path:
+    """The folder of a task. InputError with the nearest name where there is none, and with both where the name is taken twice."""
+    return _task_folder(name, folders("tasks"))
 
 
 @cache
-def read_task(name: str, folder: Path = TASKS) -> Task:
-    """tasks/<name>/task.yaml, checked; an unknown task is an InputError with the nearest name."""
-    path = folder / name / "task.yaml"
-    if not path.is_file():
-        raise unknown("tasks/", "task", name, task_names(folder))
-    return read(Task, path)
+def _task_folder(name: str, places: tuple[Path, ...]) -> Path:
+    # A folder of shared code would hide a task of its name, or be hidden by it.
+    files = [place / name / "task.yaml" for place in places]
+    taken = [file if file.is_file() else file.parent for file in files if file.is_file() or any(file.parent.glob("*.py"))]
+    folder = find("task", name, taken if any(map(Path.is_file, files)) else [], places, task_names())
+    return folder.parent if folder.is_file() else folder
+
+
+def task_file(name: str) -> str:
+    """A task's task.yaml, as messages name it."""
+    return shown(task_folder(name) / "task.yaml")
+
+
+def read_task(name: str) -> Task:
+    """A task's task.yaml, checked; an unknown task is an InputError with the nearest name."""
+    return _read_task(task_folder(name))
+
+
+@cache
+def _read_task(folder: Path) -> Task:
+    task = read(Task, folder / "task.yaml")
+    if task.task != folder.name:
+        raise InputError(f"{shown(folder / 'task.yaml')}: task is {task.task!r}; it must be the folder's name, {folder.name!r}")
+    return task
+
+
+def check_task(name: str) -> None:
+    """What planning does not see of a task: whether its adapter is Python and has the hooks. Runs nothing; raises InputError."""
+    read_task(name)
+    adapter_file.check_source(task_folder(name))
+
+
+def readable_tasks() -> list[str]:
+    """The tasks whose task.yaml can be read; of each other one there is a warning."""
+    return list(readable(task_names(), read_task))
+
+
+def task_tier(name: str, tier: str) -> TaskTier:
+    """What the task itself says that a tier affords."""
+    here = any((place / name / "task.yaml").is_file() for place in folders("tasks"))
+    return read_task(name).tiers.get(tier, TaskTier()) if here else TaskTier()
 
 
 @cache
@@ -115,29 +160,48 @@ def absence(name: str) -> str:
 
 @cache
 def recipe_schema(name: str) -> type[Strict]:
-    """What a recipe of the task may say: tasks/<name>/recipe.py's Recipe, and the shared one where there is none."""
-    read_task(name)
-    return _module(name, "recipe").Recipe if (TASKS / name / "recipe.py").is_file() else Recipe
+    """What a recipe of the task may say: its recipe.py's Recipe, and the shared one where there is none."""
+    return _part(name, "recipe").Recipe if _has(name, "recipe") else Recipe
 
 
 def work_of(name: str) -> Callable | None:
-    """tasks/<name>/work.py's work(arm, dataset) -> (weight layers, multiply-adds of a step's forward pass, steps), where there is one."""
-    return _module(name, "work").work if (TASKS / name / "work.py").is_file() else None
+    """The task's work.py's work(arm, dataset) -> (weight layers, multiply-adds of a step's forward pass, steps), where there is one."""
+    return _part(name, "work").work if _has(name, "work") else None
 
 
 def load_preparer(name: str) -> Callable[[str, Path], str]:
     """The task's prepare(dataset, root) -> hash: of its prepare.py, which may do without its framework, or else of its adapter."""
-    read_task(name)
-    return _module(name, "prepare" if (TASKS / name / "prepare.py").is_file() else "adapter").prepare
+    part = "prepare" if _has(name, "prepare") else "adapter"
+    return adapter_file.hook(_part(name, part), "prepare", shown(task_folder(name) / f"{part}.py"))
 
 
 def load_adapter(name: str) -> ModuleType:
-    """The module tasks/<name>/adapter.py."""
-    read_task(name)
-    return _module(name, "adapter")
+    """The module <task>/adapter.py, whose hooks are checked. InputError with the file where one is missing or takes other arguments."""
+    check_task(name)
+    adapter = _part(name, "adapter")
+    for hook in adapter_file.HOOKS:
+        if hook != "prepare" or not _has(name, "prepare"):
+            adapter_file.hook(adapter, hook, shown(task_folder(name) / "adapter.py"))
+    return adapter
 
 
-def _module(task: str, part: str) -> ModuleType:
+def _has(task: str, part: str) -> bool:
+    return (task_folder(task) / f"{part}.py").is_file()
+
+
+def _part(task: str, part: str) -> ModuleType:
+    """A task's module; whatever is wrong with it while it is imported is one sentence."""
+    folder = task_folder(task)
     if str(ROOT) not in sys.path:
         sys.path.insert(0, str(ROOT))
-    return importlib.import_module(f"tasks.{task}.{part}")
+    package = importlib.import_module("tasks")
+    if str(folder.parent) not in package.__path__:
+        package.__path__.append(str(folder.parent))
+        importlib.invalidate_caches()
+    try:
+        return importlib.import_module(f"tasks.{task}.{part}")
+    except InputError:
+        raise
+    except Exception as error:
+        said = " ".join(str(error).split())
+        raise InputError(f"{shown(folder / f'{part}.py')}: {type(error).__name__} while it was imported: {said}") from error

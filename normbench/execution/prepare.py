@@ -7,7 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from normbench.config.tasks import load_preparer, read_task, task_names
+from normbench.config.tasks import load_preparer, read_task, readable_tasks
 from normbench.core.errors import InputError, unknown
 from normbench.core.files import write_json
 
@@ -20,7 +20,7 @@ def main() -> int:
     args = parser.parse_args()
     try:
         # Tasks that share a dataset make it alike: the first does.
-        tasks = {dataset: name for name in reversed(task_names()) for dataset in read_task(name).datasets}
+        tasks = {dataset: name for name in reversed(readable_tasks()) for dataset in read_task(name).datasets}
         if args.dataset not in tasks:
             raise unknown("--dataset", "dataset", args.dataset, tasks)
         data_sha256 = load_preparer(tasks[args.dataset])(args.dataset, args.data)

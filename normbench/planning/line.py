@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from normbench.config.papers import TIERS
+from normbench.config.search_paths import KEYS, use_config
 from normbench.config.spec import code_of_run, digest
 from normbench.core.errors import InputError, unknown
 from normbench.core.files import write_if_changed
@@ -23,7 +24,21 @@ from normbench.planning.cluster import Allocation, allocation
 from normbench.planning.plan import Job, Plan, Selection, jobs, make_plan
 
 SQLITE = "sqlite:///"
-CONFIG = ("tier", "papers", "tasks", "methods", "data", "tracking_uri", "build", "budget_gpu_hours", "results", "old", "new", "folder")
+CONFIG = (
+    "tier",
+    "papers",
+    "tasks",
+    "methods",
+    "data",
+    "tracking_uri",
+    "build",
+    "budget_gpu_hours",
+    "results",
+    "old",
+    "new",
+    "folder",
+    *KEYS,
+)
 
 
 @dataclass(frozen=True)
@@ -97,6 +112,7 @@ def open_line(config: dict[str, Any], main: bool = True, processes: int | None =
     for key in config:
         if key not in CONFIG:
             raise unknown("--config", "key", key, CONFIG)
+    use_config(config)
     tier = str(config.get("tier", "quick"))
     if tier not in TIERS:
         raise unknown("--config tier", "tier", tier, TIERS)

@@ -4,11 +4,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from normbench.config.cost_model import expected_seconds
-from normbench.config.method_files import method_names
-from normbench.config.papers import Arm, Claim, Figure, Paper, Table, paper_keys, reached, read_paper
+from normbench.config.method_files import method_names, read_method
+from normbench.config.papers import Arm, Claim, Figure, Paper, Table, every_paper, paper_keys, reached
+from normbench.config.search_paths import readable
 from normbench.config.spec import ArmSpec
-from normbench.config.tasks import Resources, absence, read_task, task_names
-from normbench.config.tiers import GUEST, TierFile, as_guest, check_overrides, points, read_tier, with_norms_from
+from normbench.config.tasks import Resources, absence, check_task, read_task, task_names
+from normbench.config.tiers import GUEST, TierFile, as_guest, check_overrides, of_paper, points, read_tier, with_norms_from
 from normbench.core.errors import unknown
 
 SHORT_JOB = 15.0  # seconds, as short as a job may get for the sake of an even end
@@ -79,15 +80,16 @@ def make_plan(tier_name: str, selection: Selection = Selection()) -> Plan:
     """The plan of a tier; every mistake in papers, tiers, methods and the selection is found here."""
     tier = read_tier(tier_name)
     _check_selection(selection)
-    every = {key: read_paper(key) for key in paper_keys()}
+    every = every_paper(selection.papers)
     papers = {key: every[key] for key in selection.papers or every}
     named = {arm.method for paper in every.values() for arm in paper.arms.values()}
-    guests = sorted((set(method_names()) - named) | set(selection.methods))
+    guests = sorted({*readable(sorted(set(method_names()) - named - set(selection.methods)), read_method), *selection.methods})
     plan = Plan(tier, papers, guests)
     for key, paper in papers.items():
         check_overrides(tier, key, paper.arms)
+        here = of_paper(tier, paper)
         for name, arm in wanted_arms(plan, paper).items():
-            _add(plan, key, name, arm, paper)
+            _add(plan, here, key, name, arm, paper)
     plan.selected = [a for a in plan.arms if _is_selected(plan.arms[a], selection)]
     sources = dict.fromkeys(plan.arms[a].source for a in plan.selected)
     plan.selected += [s for s in sources if s and s not in plan.selected]
@@ -125,13 +127,13 @@ def claim_runs_at(claim: Claim, tier: str) -> bool:
     return reached(claim.start, tier) and not absence(claim.task)
 
 
-def _add(plan: Plan, paper_key: str, name: str, arm: Arm, paper: Paper) -> None:
+def _add(plan: Plan, tier: TierFile, paper_key: str, name: str, arm: Arm, paper: Paper) -> None:
     if (paper_key, name) in plan.points or absence(arm.task):
         return
     result: list[Point] = []
-    for point, spec in points(paper_key, name, arm, plan.tier):
+    for point, spec in points(paper_key, name, arm, tier):
         if arm.norms_from:
-            _, source = points(paper_key, arm.norms_from, paper.arms[arm.norms_from], plan.tier)[0]
+            _, source = points(paper_key, arm.norms_from, paper.arms[arm.norms_from], tier)[0]
             spec = with_norms_from(spec, source)
         plan.arms[spec.id] = spec
         result.append((point, spec.id))
@@ -152,6 +154,10 @@ def _check_selection(selection: Selection) -> None:
         for name in given:
             if name not in known:
                 raise unknown(f"config: {what}s", what, name, known)
+    for name in selection.methods:
+        read_method(name)
+    for name in selection.tasks:
+        check_task(name)
 
 
 def jobs(plan: Plan, wanted: list[str], processes: int | None = None) -> list[Job]:

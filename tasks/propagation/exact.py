@@ -26,7 +26,7 @@ def invariance(model: nn.Module, x: Tensor, scale: float) -> list[Probe]:
     """
     pairs = _pairs(model)
     if not pairs:
-        raise InputError(f"methods/{model.method.name}.py: no norm stands behind a convolution of this model: there is no scale to ignore")
+        raise InputError(f"{model.method.file}: no norm stands behind a convolution of this model: there is no scale to ignore")
     inputs: dict[str, Tensor] = {}
     handles = [w.module.register_forward_pre_hook(_keep(inputs, w.site.name)) for w, _ in pairs]
     with untouched(model), torch.no_grad():
