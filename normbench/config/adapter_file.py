@@ -35,9 +35,10 @@ def hook(module: ModuleType, name: str, place: str) -> Callable:
     found, wanted = getattr(module, name, None), HOOKS[name]
     if not callable(found):
         raise _missing(name, wanted, place)
-    taken = inspect.signature(found)
-    if tuple(taken.parameters) != wanted:
-        raise InputError(f"{place}: {name} takes ({', '.join(wanted)}), got {taken}")
+    taken = inspect.signature(found).parameters
+    optional = all(p.default is not p.empty for p in list(taken.values())[len(wanted) :])
+    if tuple(taken)[: len(wanted)] != wanted or not optional:
+        raise InputError(f"{place}: {name} takes ({', '.join(wanted)}), got ({', '.join(taken)})")
     return found
 
 

@@ -1,6 +1,7 @@
 """Tasks are folders, tasks/<task>/ or one elsewhere (search_paths): task.yaml says what a task measures and how; adapter.py does it.
 
-Wherever its folder lies, a task's modules are tasks.<task>.<part>. `read_task`, `recipe_schema` and `work_of` need no torch; `load_adapter` imports the task's framework.
+Wherever its folder lies, a task's modules are tasks.<task>.<part>.
+`read_task`, `recipe_schema` and `work_of` need no torch; `load_adapter` imports the task's framework.
 """
 
 import importlib
