@@ -1,4 +1,4 @@
-"""The wheel carries the suite beside the library: methods, tasks, papers and workflows lie in normbench/suite there (core/schema.py: ROOT)."""
+"""The wheel carries the suite with the library: methods, tasks, papers and workflows lie in normbench/suite (core/schema.py: ROOT)."""
 
 import shutil
 from pathlib import Path

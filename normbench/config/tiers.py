@@ -16,8 +16,9 @@ from typing import Any
 from pydantic import Field
 
 from normbench.config.cost_model import Machine
-from normbench.config.method_files import check_params, read_method
+from normbench.config.method_files import MethodFile, check_params, read_method
 from normbench.config.papers import TIERS, Arm, Paper, Tier, paper_file
+from normbench.config.search_paths import folders
 from normbench.config.spec import ArmSpec
 from normbench.config.tasks import Task, read_task, recipe_schema, task_tier
 from normbench.config.tier_settings import Override, PaperTier, TaskTier, merged, replaced
@@ -156,8 +157,14 @@ def _recipe(place: str, arm: Arm, task: Task, at: TaskTier, override: Override, 
     return validated(recipe_schema(arm.task), fields, f"{place}: recipe").model_dump(mode="json")
 
 
-# One planning reads each method's file once, however many arms name it.
-_method_file = cache(read_method)
+def _method_file(name: str) -> MethodFile:
+    return _method_file_in(folders("methods"), name)
+
+
+@cache
+def _method_file_in(_: tuple[Path, ...], name: str) -> MethodFile:
+    """One planning reads each method's file once, however many arms name it."""
+    return read_method(name)
 
 
 def _named(place: str, what: str, name: str, known: dict) -> str:
