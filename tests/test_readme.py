@@ -61,8 +61,9 @@ def documented() -> list[str]:
     pages = [
         ROOT / "README.md",
         ROOT / "CONTRIBUTING.md",
-        *ROOT.glob("docs/*.md"),
-        *ROOT.glob("tasks/*/README.md"),
+        ROOT / "methods" / "README.md",
+        *ROOT.glob("docs/**/*.md"),
+        *ROOT.glob("tasks/**/README.md"),
         ROOT / "results" / "README.md",
     ]
     texts = [re.sub(r"\\\n", " ", page.read_text(encoding="utf-8")) for page in pages]

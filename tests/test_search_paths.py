@@ -88,7 +88,7 @@ def test_an_import_inside_a_hook_is_its_own_matter(folder):
 
 @pytest.mark.parametrize("kind", search_paths.KINDS)
 def test_a_folder_that_is_missing_is_named_with_its_key_before_anything_is_written(kind, tmp_path, monkeypatch):
-    monkeypatch.setenv(search_paths.variable(kind), "")
+    monkeypatch.setenv(search_paths.VARIABLES[kind], "")
     (tmp_path / "file").touch()
     for wrong, why in ((tmp_path / "gone", "does not exist"), (tmp_path / "file", "is not a folder")):
         says = sentence(open_line, {f"{kind}_path": str(wrong), "build": str(tmp_path / "build")})

@@ -61,7 +61,7 @@ def method_names(folder: Path | None = None) -> list[str]:
 def method_path(name: str, folder: Path | None = None) -> Path:
     """<folder>/<name>.py. InputError where no folder has it, or several have."""
     places = _places(folder)
-    return find("method", name, [place / f"{name}.py" for place in places], places, method_names(folder))
+    return find("method", name, [place / f"{name}.py" for place in places], places, lambda: method_names(folder))
 
 
 def _places(folder: Path | None) -> tuple[Path, ...]:

@@ -203,9 +203,9 @@ def _check_tier(place: str, own: PaperTier, arms: dict[str, Arm]) -> None:
             raise unknown(f"{place}.tasks", "task of the paper's arms", task, tasks)
 
 
-def paper_keys() -> list[str]:
-    """The papers that exist."""
-    return sorted({path.stem for place in folders("papers") for path in place.glob("*.yaml")})
+def paper_keys(places: Iterable[Path] | None = None) -> list[str]:
+    """The papers that exist, in `places` or everywhere."""
+    return sorted({path.stem for place in places or folders("papers") for path in place.glob("*.yaml")})
 
 
 def paper_path(key: str, folder: Path | None = None) -> Path:
@@ -248,7 +248,8 @@ def _usable(key: str) -> Paper:
     for task in sorted({arm.task for arm in paper.arms.values()}):
         if task in here and task_folder(task).parent != TASKS:  # ours are tested
             check_task(task)
-    reported_numbers(key)
+    if beside(paper_path(key)).is_file():
+        reported_numbers(key)
     return paper
 
 

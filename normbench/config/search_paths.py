@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, distributions
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,7 +19,8 @@ from normbench.core.errors import InputError, unknown, warn
 from normbench.core.schema import ROOT, shown
 
 KINDS = ("methods", "tasks", "papers")
-KEYS = tuple(f"{kind}_path" for kind in KINDS)
+KEYS = tuple(f"{kind}_path" for kind in KINDS)  # of --config
+VARIABLES = {kind: f"NORMBENCH_{kind.upper()}_PATH" for kind in KINDS}
 
 Found = TypeVar("Found")
 
@@ -33,18 +34,13 @@ def use_config(config: Mapping[str, Any]) -> None:
         given = config.get(f"{kind}_path", "")
         words = _words(given) if isinstance(given, str) else [str(word) for word in given]
         if words:
-            os.environ[variable(kind)] = os.pathsep.join(str(Path(word).expanduser().absolute()) for word in words)
+            os.environ[VARIABLES[kind]] = os.pathsep.join(str(Path(word).expanduser().absolute()) for word in words)
         folders(kind)
-
-
-def variable(kind: str) -> str:
-    """The environment variable that holds the folders of a kind, as PATH does."""
-    return f"NORMBENCH_{kind.upper()}_PATH"
 
 
 def folders(kind: str) -> tuple[Path, ...]:
     """The folders of a kind, the suite's own first. InputError with the key and the path for one that cannot be read."""
-    return _folders(kind, os.environ.get(variable(kind), ""))
+    return _folders(kind, os.environ.get(VARIABLES[kind], ""))
 
 
 @cache
@@ -55,7 +51,7 @@ def _folders(kind: str, path: str) -> tuple[Path, ...]:
         if not folder.is_dir() or not os.access(folder, os.R_OK | os.X_OK):
             wrong = "is not a folder" if folder.exists() else "does not exist"
             reason = "cannot be read" if folder.is_dir() else wrong
-            raise InputError(f"--config {kind}_path (or {variable(kind)}): the folder {str(folder)!r} {reason}")
+            raise InputError(f"--config {kind}_path (or {VARIABLES[kind]}): the folder {str(folder)!r} {reason}")
         found.append(folder)
     found += _installed(kind)
     return tuple({folder.resolve(): folder for folder in reversed(found)}[real] for real in dict.fromkeys(f.resolve() for f in found))
@@ -69,7 +65,7 @@ def _words(path: str) -> list[str]:
 def _installed(kind: str) -> list[Path]:
     """The folders of installed packages; one that is not where its entry point says costs itself."""
     found = []
-    for entry in _entry_points().select(group=f"normbench.{kind}"):
+    for entry in _entry_points().get(f"normbench.{kind}", ()):
         folder = module_folder(entry.module)
         if folder is None:
             warn(f"the entry point {entry.name} = {entry.value} of normbench.{kind} names no package that is installed; it is left out")
@@ -78,8 +74,17 @@ def _installed(kind: str) -> list[Path]:
     return found
 
 
-# Reading those of all installed packages takes longer than all else here: once for the three groups.
-_entry_points = cache(entry_points)
+@cache
+def _entry_points() -> dict[str, list[EntryPoint]]:
+    """group -> the entry points of installed packages, once for the three groups. Few packages have any: parsing the others' costs most."""
+    found: dict[str, list[EntryPoint]] = {}
+    seen = set()
+    for package in distributions():
+        if "normbench." in (package.read_text("entry_points.txt") or "") and package.name not in seen:
+            seen.add(package.name)  # of one that is installed twice the first is imported
+            for entry in package.entry_points:
+                found.setdefault(entry.group, []).append(entry)
+    return found
 
 
 def module_folder(module: str) -> Path | None:
@@ -102,14 +107,14 @@ def module_folder(module: str) -> Path | None:
     return None
 
 
-def find(what: str, name: str, files: Iterable[Path], places: Iterable[Path], known: Iterable[str]) -> Path:
+def find(what: str, name: str, files: Iterable[Path], places: Iterable[Path], known: Callable[[], Iterable[str]]) -> Path:
     """The one of `files` that exists.
 
-    Where none does, an InputError with the places and the nearest of the names `known`; where several do, one that names both.
+    Where none does, an InputError with the places and the nearest of the names that are `known`; where several do, one that names both.
     """
     here = [file for file in files if file.exists()]
     if not here:
-        raise unknown(", ".join(f"{shown(place)}/" for place in places), what, name, known)
+        raise unknown(", ".join(f"{shown(place)}/" for place in places), what, name, known())
     for other in here[1:]:
         if not other.samefile(here[0]):
             raise InputError(f"{shown(other)}: the {what} {name!r} exists already, in {shown(here[0])}; rename one of them")

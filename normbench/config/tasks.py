@@ -109,7 +109,7 @@ def _task_folder(name: str, places: tuple[Path, ...]) -> Path:
     # A folder of shared code would hide a task of its name, or be hidden by it.
     files = [place / name / "task.yaml" for place in places]
     taken = [file if file.is_file() else file.parent for file in files if file.is_file() or any(file.parent.glob("*.py"))]
-    folder = find("task", name, taken if any(map(Path.is_file, files)) else [], places, task_names())
+    folder = find("task", name, taken if any(map(Path.is_file, files)) else [], places, task_names)
     return folder.parent if folder.is_file() else folder
 
 
@@ -144,7 +144,12 @@ def readable_tasks() -> list[str]:
 
 def task_tier(name: str, tier: str) -> TaskTier:
     """What the task itself says that a tier affords."""
-    here = any((place / name / "task.yaml").is_file() for place in folders("tasks"))
+    return _task_tier(name, tier, folders("tasks"))
+
+
+@cache
+def _task_tier(name: str, tier: str, places: tuple[Path, ...]) -> TaskTier:
+    here = any((place / name / "task.yaml").is_file() for place in places)
     return read_task(name).tiers.get(tier, TaskTier()) if here else TaskTier()
 
 

@@ -49,7 +49,8 @@ class TierFile(Strict):
 
     def seeds_of(self, task: str) -> list[int]:
         """The seeds that every arm of a task runs with."""
-        return self.tasks.get(task, TaskTier()).seeds or task_tier(task, self.tier).seeds or self.seeds
+        own = self.tasks.get(task)
+        return (own and own.seeds) or task_tier(task, self.tier).seeds or self.seeds
 
     def afforded(self, task: str) -> TaskTier:
         """What the tier affords of a task: what this file says of it, on top of what the task says itself."""
