@@ -51,7 +51,7 @@ RIGHT = textwrap.dedent('''
         return p.scale * x
 ''')
 
-# mistake: (what is replaced, by what, the whole sentence)
+# mistake: (what is replaced, by what, the whole sentence, in which methods/ stands for the folder)
 MISTAKES = {
     "no docstring": ('"""Scaling: y = scale x."""', "", "methods/tried.py: needs a docstring with the equation, the shapes and the source"),
     "no citation": (
@@ -156,32 +156,32 @@ def test_a_mistake_is_one_sentence(mistake, folder):
     old, new, says = MISTAKES[mistake]
     assert RIGHT.count(old) == 1
     (folder / "tried.py").write_text(RIGHT.replace(old, new))
-    assert sentence(read_method, "tried", folder) == says
+    assert sentence(read_method, "tried", folder) == says.replace("methods", str(folder), 1)
 
 
 def test_reading_runs_nothing(folder):
     (folder / "tried.py").write_text(RIGHT + "\nraise RuntimeError('was run')\n")
     assert read_method("tried", folder).hooks == ("norm", "reference")
-    assert sentence(load_method, "tried", folder) == "methods/tried.py: RuntimeError while it was imported: was run"
+    assert sentence(load_method, "tried", folder) == f"{folder}/tried.py: RuntimeError while it was imported: was run"
 
 
 def test_a_refused_default_is_one_sentence(folder):
     (folder / "tried.py").write_text(RIGHT.replace("momentum: float = 0.1", "momentum: float = 1.5"))
-    expected = "methods/tried.py: ValueError while it was imported: momentum must lie in [0, 1], got 1.5"
+    expected = f"{folder}/tried.py: ValueError while it was imported: momentum must lie in [0, 1], got 1.5"
     assert sentence(load_method, "tried", folder) == expected
 
 
 def test_a_misspelt_name_suggests_the_nearest(folder):
-    assert sentence(read_method, "tired", folder) == "methods/: 'tired' is no method; did you mean 'tried'? (known: tried)"
+    assert sentence(read_method, "tired", folder) == f"{folder}/: 'tired' is no method; did you mean 'tried'? (known: tried)"
     assert "did you mean 'batch_norm'?" in sentence(load_method, "btch_norm")
 
 
 def test_parameters_are_checked_by_name_and_value(folder):
     method, file = load_method("tried", folder), read_method("tried", folder)
     known = "(known: momentum, scale)"
-    expected = f"methods/tried.py: 'momentun' is no parameter; did you mean 'momentum'? {known}"
+    expected = f"{folder}/tried.py: 'momentun' is no parameter; did you mean 'momentum'? {known}"
     assert sentence(method.params, momentun=0.2) == expected
-    assert sentence(method.params, momentum=2) == "methods/tried.py: momentum must lie in [0, 1], got 2"
+    assert sentence(method.params, momentum=2) == f"{folder}/tried.py: momentum must lie in [0, 1], got 2"
     expected = f"papers/x.yaml: params of tried: 'scal' is no parameter; did you mean 'scale'? {known}"
     assert sentence(check_params, file, {"scal": 1}, "papers/x.yaml") == expected
     assert check_params(file, {"scale": 2.0}, "papers/x.yaml") == {"momentum": 0.1, "scale": 2.0}
@@ -213,7 +213,7 @@ def test_a_method_that_changes_nothing_is_an_error(folder):
     (folder / "tried.py").write_text(RIGHT.replace("return Scaled(p.scale)", "return None"))
     build = Builder(load_method("tried", folder))
     model = build.norm("norm1", 8)
-    assert sentence(build.finish, model) == "methods/tried.py: changed nothing in this model: no site took it"
+    assert sentence(build.finish, model) == f"{folder}/tried.py: changed nothing in this model: no site took it"
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -102,7 +102,7 @@ def test_a_mistake_in_groups_names_the_method(groups, says):
     model = small_net()
 
     class Wishing:
-        name = "wishing"
+        file = "methods/wishing.py"
 
         def groups(self, model, sites, p):
             return groups(model.fc.bias)

@@ -203,7 +203,7 @@ def test_a_method_that_explodes_is_a_result(tmp_path, shallow):
 
 def test_a_method_that_raises_is_one_sentence(tmp_path, shallow):
     write_method(tmp_path, "x[:, :, :, 99]")
-    with pytest.raises(InputError, match=r"^methods/planted\.py: IndexError in the residual 18 network: ") as caught:
+    with pytest.raises(InputError, match=rf"^{tmp_path}/planted\.py: IndexError in the residual 18 network: ") as caught:
         untrained.find("planted", TASK, tmp_path)
     assert "\n" not in str(caught.value)
 

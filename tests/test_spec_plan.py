@@ -157,7 +157,7 @@ def test_a_selected_arm_brings_the_one_whose_norms_it_uses(monkeypatch):
     paper = read_paper("norm_matters")
     arms = {name: paper.arms[name].model_copy(update={"method": "group_norm"}) for name in ("wd_corrected", "norm_schedule")}
     changed = paper.model_copy(update={"arms": {**paper.arms, **arms}})
-    monkeypatch.setattr("normbench.planning.make.read_paper", lambda key: changed if key == "norm_matters" else read_paper(key))
+    monkeypatch.setattr("normbench.config.papers.read_paper", lambda key: changed if key == "norm_matters" else read_paper(key))
     plan = make_plan("quick", Selection(papers=("norm_matters",), methods=("group_norm",)))
     (_, source), *_ = plan.points["norm_matters", "wd_on"]
     assert plan.selected.count(source) == 1 and plan.arms[source].method == "batch_norm"

@@ -1,4 +1,5 @@
 # Verdicts and tables: from the collected runs.
+from normbench.config.papers import paper_inputs
 
 
 rule claims:

@@ -77,6 +77,8 @@ def _codes(table: Table, name: str) -> tuple[list[str], np.ndarray]:
         codes, distinct = pd.factorize(table[name])
         return [str(value) for value in distinct], codes
     column = table.column(name)
+    if not len(column):  # no run has a probe: the file's column has no type
+        return [], np.array([], dtype=np.int64)
     if not pa.types.is_dictionary(column.type):
         column = pc.dictionary_encode(column)
     column = column.unify_dictionaries().combine_chunks()

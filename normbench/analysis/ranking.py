@@ -18,7 +18,6 @@ from normbench.analysis.results import Measured, NotRun, metric_of
 from normbench.config.method_files import check_params, read_method
 from normbench.config.spec import ArmSpec, canonical, model_label
 from normbench.config.tasks import read_task
-from normbench.config.tiers import TaskTier
 from normbench.core.errors import InputError
 
 FEWEST = 3  # methods of a contest
@@ -82,7 +81,7 @@ def _values(measured: Measured, group: list[tuple[str, ArmSpec]]) -> dict[str, t
 
 def _departures(measured: Measured, spec: ArmSpec) -> int:
     """How many parameters are not the method's (or, where the tier sets them, the tier's) own."""
-    usual = measured.plan.tier.tasks.get(spec.task, TaskTier()).params.get(spec.method, {})
+    usual = measured.plan.tier.afforded(spec.task).params.get(spec.method, {})
     try:
         own = check_params(read_method(spec.method), usual, "ranking")
     except InputError:  # a method whose file is gone since

@@ -11,8 +11,8 @@ import pandas as pd
 from normbench.analysis.blocks import Blocks, Table, means, read_table
 from normbench.claims.operands import NotRun, Operand
 from normbench.claims.outcomes import Sample, Series
-from normbench.config.papers import Paper
-from normbench.config.tasks import Metric, read_task
+from normbench.config.papers import Paper, paper_file
+from normbench.config.tasks import Metric, read_task, task_file
 from normbench.core.errors import InputError, unknown
 from normbench.planning.plan import Plan
 
@@ -153,7 +153,7 @@ class Measured:
         if operand.take in ("best_lr", "stable_lr"):
             return self._rates(points, metric, operand.take, label)
         if len(points) != 1:
-            raise InputError(f"papers/{paper.key}.yaml: the sweep {operand.arm!r} has {len(points)} points; `take` or `at` must choose")
+            raise InputError(f"{paper_file(paper.key)}: the sweep {operand.arm!r} has {len(points)} points; `take` or `at` must choose")
         return self.sample(points[0][1], metric, label)
 
     def best_point(self, paper: Paper, arm: str, metric: str) -> tuple[str, str]:
@@ -224,7 +224,7 @@ def _metrics(root: Path) -> tuple[Plan, pd.DataFrame]:
 def metric_of(task: str, metric: str) -> Metric:
     metrics = read_task(task).metrics
     if metric not in metrics:
-        raise unknown(f"tasks/{task}/task.yaml", "metric", metric, metrics)
+        raise unknown(task_file(task), "metric", metric, metrics)
     return metrics[metric]
 
 

@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
+from normbench.config.method_files import method_path
 from normbench.config.syntax import Imported, Piece, pieces
+from normbench.config.tasks import task_folder
 from normbench.core.errors import InputError
-from normbench.core.schema import ROOT
+from normbench.core.schema import PACKAGE, ROOT
 
-OURS = ("normbench", "tasks")
+OURS = {"normbench": (PACKAGE.parent,), "tasks": (ROOT,)}  # a top package -> the folders that it may lie in
 INIT = "__init__.py"
 
 
@@ -70,24 +72,27 @@ def files_of(*entries: tuple[str, Path]) -> dict[str, str]:
 @cache
 def _of_task(task: str) -> tuple[tuple[str, Path], ...]:
     """A task's adapter runs, and what prepares its data, where that is a file of its own."""
-    folder = ROOT / "tasks" / task
+    folder = task_folder(task)
     parts = ("adapter", "prepare") if (folder / "prepare.py").is_file() else ("adapter",)
     return tuple((f"tasks.{task}.{part}", folder / f"{part}.py") for part in parts)
 
 
 def _of_method(method: str) -> tuple[str, Path]:
-    return f"methods.{method}", ROOT / "methods" / f"{method}.py"
+    return f"methods.{method}", method_path(method)
 
 
 def _code(entries: Iterable[tuple[str, Path]]) -> "Code":
     """What all entries of the same packages share: each file is read once in a process."""
-    packages = {name.partition(".")[0]: file.parents[name.count(".")] for name, file in entries}
-    return _code_in(tuple({**packages, **dict.fromkeys(OURS, ROOT)}.items()))
+    places = {**OURS, **{name.partition(".")[0]: () for name, _ in entries if name.partition(".")[0] not in OURS}}
+    for name, file in entries:
+        top, root = name.partition(".")[0], file.parents[name.count(".")]
+        places[top] = tuple(dict.fromkeys((*places[top], root)))
+    return _code_in(tuple(places.items()))
 
 
 @cache
-def _code_in(packages: tuple[tuple[str, Path], ...]) -> "Code":
-    return Code(dict(packages))
+def _code_in(places: tuple[tuple[str, tuple[Path, ...]], ...]) -> "Code":
+    return Code(dict(places))
 
 
 @cache
@@ -99,10 +104,11 @@ def _pieces(file: Path) -> tuple[Piece, ...]:
 
 
 class Code:
-    """Files of ours and who imports whom. packages: a top package's name -> the folder that it lies in."""
+    """Files of ours and who imports whom. packages: a top package's name -> the folders that parts of it lie in."""
 
-    def __init__(self, packages: Mapping[str, Path]):
+    def __init__(self, packages: Mapping[str, tuple[Path, ...]]):
         self.packages = packages
+        self.roots = {root for roots in packages.values() for root in roots}
         self.hash = cache(self._hash)
         self.targets = cache(self._targets)
         self.reached = cache(self._reached)
@@ -121,7 +127,7 @@ class Code:
         return found
 
     def label(self, file: Path) -> str:
-        roots = [root for root in self.packages.values() if file.is_relative_to(root)]
+        roots = [root for root in self.roots if file.is_relative_to(root)]
         return file.relative_to(max(roots, key=lambda root: len(root.parts))).as_posix() if roots else file.name
 
     def alone(self, file: Path) -> str:
@@ -168,16 +174,17 @@ class Code:
 
     def _inits(self, file: Path) -> Iterator[Path]:
         for folder in file.parents:
-            if folder in self.packages.values():
+            if folder in self.roots:
                 return
             if (folder / INIT).is_file():
                 yield folder / INIT
 
     def _found(self, file: Path, one: Imported) -> tuple[tuple[Path, ...], str | None]:
         """(the files of ours that an import names, what it takes of them): no file where it names none of ours, None for the whole."""
-        folder = self._start(file, one)
-        if folder is None:
-            return (), None
+        return next((found for folder in self._starts(file, one) if (found := self._found_in(folder, file, one))[0]), ((), None))
+
+    def _found_in(self, folder: Path, file: Path, one: Imported) -> tuple[tuple[Path, ...], str | None]:
+        """The same, of what lies in a folder."""
         place = folder.joinpath(*one.module.split(".")) if one.module else folder
         module = _module(place)
         if one.attribute == "*" and place.is_dir():  # may name any of the package's modules
@@ -186,12 +193,12 @@ class Code:
             return (inner,), None
         return ((module,) if module else ()), one.attribute
 
-    def _start(self, file: Path, one: Imported) -> Path | None:
-        """The folder that the import's first name is looked up in."""
+    def _starts(self, file: Path, one: Imported) -> tuple[Path, ...]:
+        """The folders that the import's first name is looked up in."""
         if one.level:
-            return file.parents[one.level - 1]
+            return (file.parents[one.level - 1],)
         top = one.module.partition(".")[0]
-        return self.packages.get(top) or (file.parent if _module(file.parent / top) else None)
+        return self.packages.get(top) or ((file.parent,) if _module(file.parent / top) else ())
 
 
 def _module(place: Path) -> Path | None:

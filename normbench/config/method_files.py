@@ -6,14 +6,19 @@ Every mistake is one InputError that names the file, the key, what stands there 
 import ast
 import difflib
 import hashlib
+import importlib.util
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from normbench.config.search_paths import find, folders
 from normbench.core.errors import InputError, unknown
+from normbench.core.schema import ROOT, shown
 
-METHODS = Path(__file__).resolve().parent.parent.parent / "methods"
+METHODS = ROOT / "methods"
 
 # hook -> the names of its arguments. `reference` takes the site's tensors after these.
 HOOKS: dict[str, tuple[str, ...]] = {
@@ -48,19 +53,25 @@ class MethodFile:
     sha256: str
 
 
-def method_names(folder: Path = METHODS) -> list[str]:
-    """The names of all methods: the files of `folder`."""
-    return sorted(f.stem for f in folder.glob("*.py") if not f.stem.startswith("_"))
+def method_names(folder: Path | None = None) -> list[str]:
+    """The names of all methods: the files of `folder`, or else of all folders that methods are looked for in."""
+    return sorted({f.stem for place in _places(folder) for f in place.glob("*.py") if not f.stem.startswith("_")})
 
 
-def read_method(name: str, folder: Path = METHODS) -> MethodFile:
-    """Read `methods/<name>.py` without running it. Raises InputError with one sentence."""
-    path = folder / f"{name}.py"
-    if not path.is_file():
-        raise unknown("methods/", "method", name, method_names(folder))
-    source = path.read_bytes()
-    place = f"methods/{name}.py"
-    tree = _parse(source, place)
+def method_path(name: str, folder: Path | None = None) -> Path:
+    """<folder>/<name>.py. InputError where no folder has it, or several have."""
+    places = _places(folder)
+    return find("method", name, [place / f"{name}.py" for place in places], places, lambda: method_names(folder))
+
+
+def _places(folder: Path | None) -> tuple[Path, ...]:
+    return folders("methods") if folder is None else (folder,)
+
+
+def read_method(name: str, folder: Path | None = None) -> MethodFile:
+    """Read a method's file without running it; folder: the only one to look in. Raises InputError with one sentence."""
+    path = method_path(name, folder)
+    place, tree = shown(path), parsed(path)
     docstring = ast.get_docstring(tree)
     if not docstring:
         raise InputError(f"{place}: needs a docstring with the equation, the shapes and the source")
@@ -70,7 +81,8 @@ def read_method(name: str, folder: Path = METHODS) -> MethodFile:
         raise InputError(f"{place}: has no hook that changes a model (found: {found}); one of {', '.join(STANDING)} is needed")
     if "reference" not in hooks:
         raise InputError(f"{place}: needs reference(site, p, state, ...), the equation written slowly (found: {', '.join(hooks)})")
-    return MethodFile(name, path, cite, docstring.splitlines()[0], hooks, params, hashlib.sha256(source).hexdigest())
+    _check_imports(tree, place)
+    return MethodFile(name, path, cite, docstring.splitlines()[0], hooks, params, hashlib.sha256(path.read_bytes()).hexdigest())
 
 
 def check_params(file: MethodFile, values: dict[str, Any], place: str) -> dict[str, Any]:
@@ -81,13 +93,33 @@ def check_params(file: MethodFile, values: dict[str, Any], place: str) -> dict[s
     return {**file.params, **values}
 
 
-def _parse(source: bytes, place: str) -> ast.Module:
+def parsed(path: Path) -> ast.Module:
+    """The syntax of a Python file. InputError with the line where it is none."""
+    place = shown(path)
     try:
-        return ast.parse(source)
+        return ast.parse(path.read_bytes())
     except SyntaxError as error:
         raise InputError(f"{place}: line {error.lineno} is no Python: {error.msg}") from error
     except ValueError as error:  # a null byte
         raise InputError(f"{place}: is no Python: {error}") from error
+    except OSError as error:
+        raise InputError(f"{place}: cannot be read: {error.strerror}") from error
+
+
+def _check_imports(tree: ast.Module, place: str) -> None:
+    """Whatever the file imports at its top is installed."""
+    for node in tree.body:
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names = [node.module]
+        for name in names:
+            if not _is_installed(name.partition(".")[0]):
+                raise InputError(f"{place}: line {node.lineno} imports {name!r}, which is not installed")
+
+
+@cache
+def _is_installed(module: str) -> bool:
+    return module in sys.stdlib_module_names or module in sys.modules or importlib.util.find_spec(module) is not None
 
 
 def _assigned(tree: ast.Module) -> dict[str, ast.expr]:

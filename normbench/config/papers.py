@@ -1,6 +1,10 @@
-"""Papers are files: papers/<key>.yaml with arms, tables, figures, claims and questions; papers/reported.csv has the published numbers."""
+"""Papers are files: <key>.yaml with arms, tables, figures, claims and questions, in papers/ or a folder elsewhere (search_paths).
 
-import csv
+papers/reported.csv has the published numbers, and <key>.reported.csv beside a paper's YAML more of that paper.
+"""
+
+from collections.abc import Collection, Iterable
+from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -15,9 +19,12 @@ from normbench.config.fidelity import RANK as RANK
 from normbench.config.fidelity import TIERS as TIERS
 from normbench.config.fidelity import Tier
 from normbench.config.fidelity import reached as reached
-from normbench.config.tasks import Task, read_task, task_names
+from normbench.config.reported import Numbers, beside, numbers_of, read_numbers
+from normbench.config.search_paths import find, folders, readable
+from normbench.config.tasks import TASKS, Task, check_task, read_task, task_file, task_folder, task_names
+from normbench.config.tier_settings import PaperTier
 from normbench.core.errors import InputError, unknown
-from normbench.core.schema import ROOT, Strict, read
+from normbench.core.schema import ROOT, Strict, read, shown
 
 PAPERS = ROOT / "papers"
 
@@ -61,7 +68,10 @@ class Claim(Strict):
 
 
 class Paper(Strict):
-    """papers/<key>.yaml. task: of the arms that name none. recipes, models: the paper's own, {task: {name: {...}}}, beside the task's."""
+    """<key>.yaml. task: of the arms that name none. recipes, models: the paper's own, {task: {name: {...}}}, beside the task's.
+
+    tiers: what a tier affords of the paper that its file does not know; workflows/tiers/<tier>.yaml wins.
+    """
 
     key: str
     title: str
@@ -75,17 +85,21 @@ class Paper(Strict):
     tables: list[Table] = []
     figures: list[Figure] = []
     claims: list[Claim]
-    _folder: Path = PrivateAttr(PAPERS)
+    tiers: dict[Tier, PaperTier] = {}
+    _path: Path | None = PrivateAttr(None)
 
     @property
     def path(self) -> Path:
         """Its file."""
-        return self._folder / f"{self.key}.yaml"
+        return self._path or paper_path(self.key)
 
-    @property
-    def reported_path(self) -> Path:
-        """The published numbers beside it."""
-        return self._folder / "reported.csv"
+    def numbers(self) -> Numbers:
+        """The published numbers by their coordinates: those of papers/reported.csv, or of its copy beside the paper's, and its own."""
+        return read_numbers(self.path)
+
+    def inputs(self) -> list[Path]:
+        """The files that its tables and claims are made of: its own, and the published numbers."""
+        return [self.path, *numbers_of(self.path)]
 
     @model_validator(mode="before")
     @classmethod
@@ -97,7 +111,9 @@ class Paper(Strict):
 
     @model_validator(mode="after")
     def _names(self) -> "Paper":
-        file = f"papers/{self.key}.yaml"
+        file = paper_file(self.key)
+        for tier, own in self.tiers.items():
+            _check_tier(f"{file}: tiers.{tier}", own, self.arms)
         for part in ("recipes", "models"):
             _check_own(file, part, getattr(self, part), {arm.task for arm in self.arms.values()})
         for claim in self.claims:
@@ -145,45 +161,77 @@ def _check_own(file: str, part: str, own: dict[str, dict[str, Any]], tasks: set[
         theirs = getattr(read_task(task), part) if task in task_names() else {}
         for name in named:
             if name in theirs:
-                raise InputError(
-                    f"{file}: {part}.{task}: {name!r} stands in tasks/{task}/task.yaml: {part} too; give the paper's another name"
-                )
+                raise InputError(f"{file}: {part}.{task}: {name!r} stands in {task_file(task)}: {part} too; give the paper's another name")
+
+
+def _check_tier(place: str, own: PaperTier, arms: dict[str, Arm]) -> None:
+    """A pattern matches an arm of the paper, and a task is one of theirs."""
+    for pattern in own.arms:
+        if not any(fnmatchcase(name, pattern) for name in arms):
+            raise unknown(f"{place}.arms", "arm", pattern, arms)
+    tasks = {arm.task for arm in arms.values()}
+    for task in own.tasks:
+        if task not in tasks:
+            raise unknown(f"{place}.tasks", "task of the paper's arms", task, tasks)
+
+
+def paper_keys(places: Iterable[Path] | None = None) -> list[str]:
+    """The papers that exist, in `places` or everywhere."""
+    return sorted({path.stem for place in places or folders("papers") for path in place.glob("*.yaml")})
+
+
+def paper_path(key: str, folder: Path | None = None) -> Path:
+    """A paper's YAML; folder: the only one to look in. InputError where there is none, or several."""
+    places = folders("papers") if folder is None else (folder,)
+    return find("paper", key, [place / f"{key}.yaml" for place in places], places, lambda: paper_keys(places))
+
+
+def paper_file(key: str) -> str:
+    """A paper's YAML, as messages name it."""
+    files = [place / f"{key}.yaml" for place in folders("papers")]
+    return shown(next((file for file in files if file.is_file()), files[0]))
+
+
+def read_paper(key: str, folder: Path | None = None) -> Paper:
+    """A paper's YAML, checked; every name in it resolves. folder: the only one to look in."""
+    return _read_paper(paper_path(key, folder))
 
 
 @cache
-def paper_keys(folder: Path = PAPERS) -> list[str]:
-    """The papers that exist."""
-    return sorted(p.stem for p in folder.glob("*.yaml"))
-
-
-@cache
-def read_paper(key: str, folder: Path = PAPERS) -> Paper:
-    """papers/<key>.yaml, checked; every name in it resolves."""
-    if key not in paper_keys(folder):
-        raise unknown("papers/", "paper", key, paper_keys(folder))
-    paper = read(Paper, folder / f"{key}.yaml")
-    if paper.key != key:
-        raise InputError(f"papers/{key}.yaml: key is {paper.key!r}; it must be the file's name, {key!r}")
-    paper._folder = folder
+def _read_paper(path: Path) -> Paper:
+    paper = read(Paper, path)
+    if paper.key != path.stem:
+        raise InputError(f"{shown(path)}: key is {paper.key!r}; it must be the file's name, {path.stem!r}")
+    paper._path = path
     return paper
 
 
-@cache
-def reported_numbers(folder: Path = PAPERS) -> dict[tuple[str, str, str, str, str], dict[str, str]]:
-    """papers/reported.csv by (paper, table, setting, method, metric)."""
-    with open(folder / "reported.csv", encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    return {(r["paper"], r["table"], r["setting"], r["method"], r["metric"]): r for r in rows}
+def every_paper(asked: Collection[str] = ()) -> dict[str, Paper]:
+    """All papers. Of those outside the suite's own folder one that is broken, or whose task is, is left out unless it was asked for."""
+    keys = paper_keys()
+    sure = {key for key in keys if key in asked or (PAPERS / f"{key}.yaml").is_file()}
+    found = {key: _usable(key) for key in sure} | readable((key for key in keys if key not in sure), _usable)
+    return {key: found[key] for key in keys if key in found}
+
+
+def _usable(key: str) -> Paper:
+    paper, here = read_paper(key), task_names()
+    for task in sorted({arm.task for arm in paper.arms.values()}):
+        if task in here and task_folder(task).parent != TASKS:  # ours are looked at when they are loaded, before anything trains
+            check_task(task)
+    if beside(paper.path).is_file():
+        paper.numbers()
+    return paper
 
 
 def reported_number(paper: Paper, where: dict[str, str], place: str) -> dict[str, str] | None:
     """The published number at the coordinates `where`, None where they are incomplete; a wrong coordinate is an InputError."""
     parts = ("table", "setting", "method", "metric")
-    if not all(where.get(p) for p in parts):
+    if not all(where.get(part) for part in parts):
         return None
     source = where.get("paper", paper.key)
-    key = (source, *(where[p] for p in parts))
-    numbers = reported_numbers(paper.reported_path.parent)
+    key = (source, *(where[part] for part in parts))
+    numbers = paper.numbers() if source == paper.key else {**paper.numbers(), **read_numbers(paper_path(source))}
     if key not in numbers:
         raise unknown(
             f"{place}: reported", "number of papers/reported.csv", " / ".join(key), [" / ".join(k) for k in numbers if k[0] == source]
@@ -193,4 +241,4 @@ def reported_number(paper: Paper, where: dict[str, str], place: str) -> dict[str
 
 def claim_place(paper: Paper, claim: Claim) -> str:
     """Where a claim stands, for messages."""
-    return f"papers/{paper.key}.yaml: claims.{claim.id}"
+    return f"{paper_file(paper.key)}: claims.{claim.id}"

@@ -5,7 +5,8 @@ for it), the tier's for this arm, a sweep's. Of a model or method: the task's, t
 own arguments, the tier's for this arm, a sweep's. A tier that replaces a recipe's field has to name the arms that exist to vary it.
 
 Nothing keeps the paper's scale unsaid: below the tier `paper`, every recipe, model and user's dataset of an arm must stand in the
-tier's file, as it is ({}, or the dataset itself) or replaced.
+tier's file, as it is ({}, or the dataset itself) or replaced. What a tier says of a task stands in workflows/tiers/<tier>.yaml, below it
+under `tiers` in the paper's YAML, below that in task.yaml.
 """
 
 import itertools
@@ -18,39 +19,18 @@ from typing import Any
 from pydantic import Field, PrivateAttr
 
 from normbench.config.cost_model import Machine
-from normbench.config.method_files import check_params, read_method
-from normbench.config.papers import TIERS, Arm, Tier
+from normbench.config.method_files import MethodFile, check_params, read_method
+from normbench.config.papers import TIERS, Arm, Paper, Tier, paper_file
+from normbench.config.search_paths import folders
 from normbench.config.spec import ArmSpec
-from normbench.config.tasks import Task, read_task, recipe_check, recipe_schema
+from normbench.config.tasks import Task, read_task, recipe_check, recipe_schema, task_tier
+from normbench.config.tier_settings import Override, PaperTier, TaskTier, merged, replaced
 from normbench.core.errors import InputError, unknown
 from normbench.core.schema import ROOT, Strict, read, shown, validated
 
 FOLDER = ROOT / "workflows" / "tiers"
 FOLLOWING = ("correct_lr", "schedule")  # ways of norm_control that need recorded norms
 GUEST = "@"  # between an arm's name and the method that takes the place of its own
-
-
-class TaskTier(Strict):
-    """What a tier affords of one task: a dataset for a dataset, arguments for a model, fields for a recipe, params for a method.
-
-    A model or recipe that stays as it is has {}, a user's dataset its own name. seeds: where other ones than the tier's are affordable.
-    """
-
-    seeds: list[int] = []
-    datasets: dict[str, str] = {}
-    models: dict[str, dict[str, Any]] = {}
-    recipes: dict[str, dict[str, Any]] = {}
-    params: dict[str, dict[str, Any]] = {}
-
-
-class Override(Strict):
-    """What a tier says of single arms, by name or pattern: it wins over everything else."""
-
-    dataset: str | None = None
-    set: dict[str, Any] = {}
-    params: dict[str, Any] = {}
-    model: dict[str, Any] = {}
-    over: dict[str, list[Any]] = {}
 
 
 class TierFile(Strict):
@@ -79,7 +59,12 @@ class TierFile(Strict):
 
     def seeds_of(self, task: str) -> list[int]:
         """The seeds that every arm of a task runs with."""
-        return self.tasks.get(task, TaskTier()).seeds or self.seeds
+        own = self.tasks.get(task)
+        return (own and own.seeds) or task_tier(task, self.tier).seeds or self.seeds
+
+    def afforded(self, task: str) -> TaskTier:
+        """What the tier affords of a task: what this file says of it, on top of what the task says itself."""
+        return merged(task_tier(task, self.tier), self.tasks.get(task, TaskTier()))
 
 
 @cache
@@ -101,6 +86,17 @@ def read_tier_file(path: Path) -> TierFile:
     return tier
 
 
+def of_paper(tier: TierFile, paper: Paper) -> TierFile:
+    """The tier for a paper's arms: its file, on top of what the paper says of it, on top of what its arms' tasks do."""
+    own, theirs = paper.tiers.get(tier.tier, PaperTier()), tier.arms.get(paper.key, {})
+    tasks = {}
+    for task in {arm.task for arm in paper.arms.values()}:
+        low = merged(task_tier(task, tier.tier), own.tasks.get(task, TaskTier()))
+        tasks[task] = merged(low, tier.tasks.get(task, TaskTier()))
+    arms = {pattern: merged(own.arms.get(pattern, Override()), theirs.get(pattern, Override())) for pattern in {**own.arms, **theirs}}
+    return tier.model_copy(update={"tasks": tasks, "arms": {paper.key: arms}})
+
+
 def check_overrides(tier: TierFile, paper: str, arms: dict[str, Arm]) -> None:
     """A pattern in the tier's file that matches no arm of the paper is a mistake."""
     for pattern in tier.arms.get(paper, {}):
@@ -109,7 +105,7 @@ def check_overrides(tier: TierFile, paper: str, arms: dict[str, Arm]) -> None:
 
 
 def points(paper: str, name: str, arm: Arm, tier: TierFile, task: Task | None = None) -> list[tuple[dict[str, Any], ArmSpec]]:
-    """The runs of an arm at a tier: [(swept values, spec), ...], one entry with {} where nothing is swept.
+    """The runs of an arm at a tier, of_paper: [(swept values, spec), ...], one entry with {} where nothing is swept.
 
     task: the arm's, with what its paper brings (Paper.task_of); None: as its folder has it.
     A guest (arm@method) gets what the tier says of the arm whose place it takes, but for what is about that arm's method.
@@ -125,7 +121,7 @@ def points(paper: str, name: str, arm: Arm, tier: TierFile, task: Task | None = 
     for values in itertools.product(*swept.values()):
         point = dict(zip(swept, values, strict=True))
         result.append((point, _spec(paper, name, arm, tier, task, override, point)))
-    place = f"papers/{paper}.yaml: arms.{name}"
+    place = f"{paper_file(paper)}: arms.{name}"
     _check_listed(place, arm, tier, task, override)
     for _, spec in result:
         _check_recipe(f"{place}: recipe", arm, spec)
@@ -176,7 +172,7 @@ def _check_recipe(place: str, arm: Arm, spec: ArmSpec) -> None:
 
 
 def _spec(paper: str, name: str, arm: Arm, tier: TierFile, task: Task, override: Override, point: dict[str, Any]) -> ArmSpec:
-    place = f"papers/{paper}.yaml: arms.{name}"
+    place = f"{paper_file(paper)}: arms.{name}"
     at = tier.tasks.get(arm.task, TaskTier())
     swept: dict[str, dict[str, Any]] = {"set": {}, "params": {}, "model": {}}
     for key, value in point.items():
@@ -213,15 +209,18 @@ def _recipe(place: str, arm: Arm, task: Task, at: TaskTier, override: Override, 
     base = task.recipes[_named(f"{place}: recipe", "recipe", arm.recipe, task.recipes)]
     fields: dict[str, Any] = {}
     for layer in (base, arm.set, at.recipes.get(arm.recipe, {}), override.set, swept):
-        if {"epochs", "steps"} & set(layer):  # a budget replaces a budget, in whichever unit
-            fields.pop("epochs", None)
-            fields.pop("steps", None)
-        fields.update(layer)
+        fields = replaced(fields, layer)
     return validated(recipe_schema(arm.task), fields, f"{place}: recipe").model_dump(mode="json")
 
 
-# One planning reads each method's file once, however many arms name it.
-_method_file = cache(read_method)
+def _method_file(name: str) -> MethodFile:
+    return _method_file_in(folders("methods"), name)
+
+
+@cache
+def _method_file_in(_: tuple[Path, ...], name: str) -> MethodFile:
+    """One planning reads each method's file once, however many arms name it."""
+    return read_method(name)
 
 
 def _named(place: str, what: str, name: str, known: dict) -> str:

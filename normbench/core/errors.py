@@ -1,7 +1,9 @@
 """What a user reads when the input is wrong: one sentence with the place, the value and what would do."""
 
 import difflib
+import sys
 from collections.abc import Iterable
+from functools import cache
 
 
 class InputError(ValueError):
@@ -15,3 +17,9 @@ def unknown(place: str, what: str, got: str, known: Iterable[str]) -> InputError
     hint = f"; did you mean {near[0]!r}?" if near else ""
     shown = ", ".join(known[:40]) + (f" and {len(known) - 40} more" if len(known) > 40 else "") if known else "none"
     return InputError(f"{place}: {got!r} is no {what}{hint} (known: {shown})")
+
+
+@cache
+def warn(sentence: str) -> None:
+    """Say on stderr, once a process, what is left out or done otherwise and why."""
+    print(f"warning: {sentence}", file=sys.stderr)

@@ -10,7 +10,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from normbench.core.errors import InputError, unknown
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+PACKAGE = Path(__file__).resolve().parent.parent
+# What holds methods/, tasks/, papers/ and workflows/: the repository or, where normbench was installed from a wheel, a folder in it.
+ROOT = PACKAGE / "suite" if (PACKAGE / "suite").is_dir() else PACKAGE.parent
 
 
 class Strict(BaseModel):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from normbench.config.tasks import read_task, task_names
+from normbench.config.tasks import read_task, readable_tasks
 from normbench.core.errors import InputError
 from normbench.dataset.columns import RUNS, repeating
 from normbench.dataset.parquet import read_tables
@@ -56,7 +56,7 @@ def differing(a: pl.DataFrame, b: pl.DataFrame) -> set[str]:
 
 def _machines() -> pl.Expr:
     """Whether a row's metric is a time or a speed."""
-    found = [(task, name) for task in task_names() for name, metric in read_task(task).metrics.items() if not metric.repeats]
+    found = [(task, name) for task in readable_tasks() for name, metric in read_task(task).metrics.items() if not metric.repeats]
     return pl.any_horizontal([(pl.col("task") == task) & (pl.col("metric") == name) for task, name in found] or [pl.lit(False)])
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from normbench.config.tasks import read_task, task_names
+from normbench.config.tasks import read_task, task_file, task_names
 from normbench.dataset.columns import CURVES, PROBES, RUNS, STATUS, Described
 from normbench.dataset.sentences import cut, short, some, words
 
@@ -93,7 +93,7 @@ def _metrics(place: Path, runs: pl.DataFrame, probed: pl.Series) -> list[str]:
         metrics = read_task(task).metrics
         said = pl.DataFrame([{"metric": n, "means": m.unit, "least": m.low, "most": m.high} for n, m in metrics.items()], schema=_SAID)
         rows = runs.filter((pl.col("task") == task) & (pl.col("metric") != "status")).join(said, on="metric", how="left")
-        file = f"tasks/{task}/task.yaml"
+        file = task_file(task)
         found += some(rows.filter(pl.col("means").is_null()), lambda r, f=file: f"{place}: {r['run']}: {r['metric']} is no metric of {f}")
         other = rows.filter(pl.col("unit").fill_null("") != pl.col("means"))
         found += some(other, lambda r, f=file: f"{place}: {r['run']}: {r['metric']} is in {r['unit']!r}, and {f} has it in {r['means']!r}")

@@ -19,7 +19,7 @@ from normbench.core.errors import InputError
 from normbench.diagnostics.probes import untouched
 from normbench.diagnostics.propagation import Signal, measure
 from normbench.hooks.builder import Refused
-from normbench.hooks.methods import METHODS, Method, load_method
+from normbench.hooks.methods import Method, load_method
 from normbench.models import build_model
 
 SEEDS = (0, 1, 2)
@@ -104,11 +104,11 @@ class Finding:
         return not self.refused and not any(mode.fatal and mode.holds(self.values[name]) for name, mode in MODES.items())
 
 
-def find(name: str, task: str, folder: Path = METHODS) -> tuple[dict[str, Any], list[Finding]]:
+def find(name: str, task: str, folder: Path | None = None) -> tuple[dict[str, Any], list[Finding]]:
     """(params that differ from the method's defaults, a Finding for each of `NETWORKS`).
 
-    name: of a method in `folder`; task: that of untrained networks. Raises InputError with one sentence for a method that is
-    misspelt or does not run.
+    name: of a method; folder: the only one to look for it in; task: that of untrained networks. Raises InputError with one sentence
+    for a method that is misspelt or does not run.
     """
     method, adapter = load_method(name, folder), load_adapter(task)
     params = {key: value for at in read_tier(NARROW).tasks.values() for key, value in at.params.get(name, {}).items()}
@@ -126,7 +126,7 @@ def _finding(network: Network, method: Method, params: dict[str, Any], adapter: 
         raise
     except Exception as error:  # a method file that is wrong: whatever it raises is said in one sentence
         said = " ".join(str(error).split())
-        raise InputError(f"methods/{method.name}.py: {type(error).__name__} in the {network.title} network: {said}") from error
+        raise InputError(f"{method.file}: {type(error).__name__} in the {network.title} network: {said}") from error
     values = {mode: _median([r.values[mode] for r in readings]) for mode in MODES}
     broken = next((r.broken for r in readings if r.broken), "")
     return Finding(network, values, _median([r.factor for r in readings]), broken, reopened=readings[0].reopened)

@@ -113,7 +113,7 @@ class Builder:
         self.method.initialize(model, self.sites, self.params)
         stood = any(p.changed for p in self.sites) or {"initialize", "clip"} & set(self.method.defined)
         if not stood:
-            raise InputError(f"methods/{self.method.name}.py: changed nothing in this model: no site took it")
+            raise InputError(f"{self.method.file}: changed nothing in this model: no site took it")
         model.sites, model.method, model.method_params = self.sites, self.method, self.params
         return model
 
@@ -121,7 +121,7 @@ class Builder:
         layout = where.pop("layout", self.layout)
         site = Site(kind, self._prefix + name, features, layout, **{**self._context, **where})
         if reason := self.method.refuse(site, self.params):
-            raise Refused(f"methods/{self.method.name}.py cannot stand at {site.name} ({kind}, {features} features): {reason}")
+            raise Refused(f"{self.method.short} cannot stand at {site.name} ({kind}, {features} features): {reason}")
         return site
 
     def _place(self, site: Site, chosen: nn.Module | None, default: nn.Module | None = None) -> nn.Module | None:

@@ -1,4 +1,4 @@
-"""Methods are files: `methods/<name>.py`, a module of hooks and one frozen `Params` dataclass.
+"""Methods are files: `methods/<name>.py`, or one of that name elsewhere; a module of hooks and one frozen `Params` dataclass.
 
 `read_method` looks at a file without running it (no torch), for planning; `load_method` imports it
 and returns the checked `Method` whose hooks the models call.
@@ -13,8 +13,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from normbench.config.method_files import HOOKS, METHODS, STANDING, MethodFile, check_params, method_names, read_method
+from normbench.config.method_files import HOOKS, METHODS, STANDING, MethodFile, check_params, method_names, method_path, read_method
 from normbench.core.errors import InputError, unknown
+from normbench.core.schema import shown
 
 __all__ = ["HOOKS", "METHODS", "STANDING", "Method", "MethodFile", "check_params", "load_method", "method_names", "read_method"]
 
@@ -22,12 +23,14 @@ __all__ = ["HOOKS", "METHODS", "STANDING", "Method", "MethodFile", "check_params
 class Method:
     """A method, checked. Hooks that its file leaves out have their defaults here.
 
-    Attributes: name, path, cite, Params, defined (the hooks in the file), sha256 (of the file), variants
-    (more values of Params that the conformance kit tries: the file's optional VARIANTS, a list of dicts).
+    Attributes: name, path, file (the path as messages show it), short (the file and its folder, what records say on every machine),
+    cite, Params, defined (the hooks in the file), sha256 (of the file), variants (more values of Params that the conformance kit
+    tries: the file's optional VARIANTS, a list of dicts).
     """
 
     def __init__(self, file: MethodFile, module: ModuleType):
         self.name, self.path, self.cite, self.sha256 = file.name, file.path, file.cite, file.sha256
+        self.file, self.short = shown(file.path), f"{file.path.parent.name}/{file.path.name}"
         self.defined = file.hooks
         self.Params = module.Params
         self.variants = tuple(getattr(module, "VARIANTS", ()))
@@ -41,11 +44,11 @@ class Method:
         known = [f.name for f in dataclasses.fields(self.Params)]
         for key in values:
             if key not in known:
-                raise unknown(f"methods/{self.name}.py", "parameter", key, known)
+                raise unknown(self.file, "parameter", key, known)
         try:
             return self.Params(**values)
         except (TypeError, ValueError) as error:
-            raise InputError(f"methods/{self.name}.py: {error}") from error
+            raise InputError(f"{self.file}: {error}") from error
 
     def norm(self, site, p):
         """What stands at a norm site: a module, or None where nothing does."""
@@ -100,7 +103,7 @@ class Method:
         """The equation of what stands at `site`, slowly; `state` holds the module's tensors by name."""
         hook = self._hook("reference")
         if hook is None:
-            raise InputError(f"methods/{self.name}.py: has no reference(site, p, state, ...)")
+            raise InputError(f"{self.file}: has no reference(site, p, state, ...)")
         return hook(site, p, state, *tensors)
 
     def __repr__(self) -> str:
@@ -111,17 +114,21 @@ class Method:
         return self
 
 
+def load_method(name: str, folder: Path | None = None) -> Method:
+    """Import a method's file and return it as a checked Method; folder: the only one to look in. Raises InputError with one sentence."""
+    return _load(method_path(name, folder))
+
+
 @cache
-def load_method(name: str, folder: Path = METHODS) -> Method:
-    """Import `methods/<name>.py` and return it as a checked Method. Raises InputError with one sentence."""
-    file = read_method(name, folder)
+def _load(path: Path) -> Method:
+    file = read_method(path.stem, path.parent)
     # the content is in the module's name, so that two folders may hold methods of one name
-    spec = importlib.util.spec_from_file_location(f"methods_{file.sha256[:12]}.{name}", file.path)
+    spec = importlib.util.spec_from_file_location(f"methods_{file.sha256[:12]}.{file.name}", path)
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
         module.Params()
     except Exception as error:
         del sys.modules[spec.name]
-        raise InputError(f"methods/{name}.py: {type(error).__name__} while it was imported: {error}") from error
+        raise InputError(f"{shown(path)}: {type(error).__name__} while it was imported: {error}") from error
     return Method(file, module)

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 
 from normbench.config.code_hash import code_of_run, files_of_run
 from normbench.config.cost_model import expected_seconds
-from normbench.config.method_files import method_names
-from normbench.config.papers import Arm, Claim, Figure, Paper, Table, paper_keys, reached, read_paper
+from normbench.config.method_files import method_names, read_method
+from normbench.config.papers import Arm, Claim, Figure, Paper, Table, every_paper, paper_keys, reached
+from normbench.config.search_paths import readable
 from normbench.config.spec import ArmSpec
-from normbench.config.tasks import absence, owner_of, recipe_fields, task_names
-from normbench.config.tiers import GUEST, TierFile, as_guest, check_overrides, points, read_tier, with_norms_from
+from normbench.config.tasks import absence, check_task, owner_of, recipe_fields, task_names
+from normbench.config.tiers import GUEST, TierFile, as_guest, check_overrides, of_paper, points, read_tier, with_norms_from
 from normbench.core.errors import unknown
 from normbench.planning.plan import Effort, Plan, Point, resources_of
 
@@ -26,15 +27,17 @@ def make_plan(tier_name: str, selection: Selection = Selection()) -> Plan:
     """The plan of a tier; every mistake in papers, tiers, methods and the selection is found here."""
     tier = read_tier(tier_name)
     _check_selection(selection)
-    every = {key: read_paper(key) for key in paper_keys()}
+    every = every_paper(selection.papers)
     papers = {key: every[key] for key in selection.papers or every}
     named = {arm.method for paper in every.values() for arm in paper.arms.values()}
-    guests = sorted((set(method_names()) - named) | set(selection.methods))
+    unnamed = sorted(set(method_names()) - named - set(selection.methods))
+    guests = sorted({*readable(unnamed, read_method), *selection.methods})
     plan = Plan(tier, papers, guests)
     for key, paper in papers.items():
         check_overrides(tier, key, paper.arms)
+        here = of_paper(tier, paper)
         for name, arm in wanted_arms(plan, paper).items():
-            _add(plan, key, name, arm, paper)
+            _add(plan, here, key, name, arm, paper)
     for dataset in {spec.dataset for spec in plan.arms.values()}:
         owner_of(dataset)
     plan.efforts = {arm: effort_of(spec, tier) for arm, spec in plan.arms.items()}
@@ -100,14 +103,14 @@ def claim_runs_at(claim: Claim, tier: str) -> bool:
     return reached(claim.start, tier) and not absence(claim.task)
 
 
-def _add(plan: Plan, paper_key: str, name: str, arm: Arm, paper: Paper) -> None:
+def _add(plan: Plan, tier: TierFile, paper_key: str, name: str, arm: Arm, paper: Paper) -> None:
     if (paper_key, name) in plan.points or absence(arm.task):
         return
     result: list[Point] = []
-    for point, spec in points(paper_key, name, arm, plan.tier, paper.task_of(arm)):
+    for point, spec in points(paper_key, name, arm, tier, paper.task_of(arm)):
         if arm.norms_from:
             source_arm = paper.arms[arm.norms_from]
-            _, source = points(paper_key, arm.norms_from, source_arm, plan.tier, paper.task_of(source_arm))[0]
+            _, source = points(paper_key, arm.norms_from, source_arm, tier, paper.task_of(source_arm))[0]
             spec = with_norms_from(spec, source)
         plan.arms[spec.id] = spec
         result.append((point, spec.id))
@@ -128,3 +131,7 @@ def _check_selection(selection: Selection) -> None:
         for name in given:
             if name not in known:
                 raise unknown(f"config: {what}s", what, name, known)
+    for name in selection.methods:
+        read_method(name)
+    for name in selection.tasks:
+        check_task(name)

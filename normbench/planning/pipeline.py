@@ -13,6 +13,7 @@ from typing import Any
 
 from normbench.config.code_hash import code_of_run
 from normbench.config.papers import TIERS
+from normbench.config.search_paths import KEYS, use_config
 from normbench.config.spec import digest, run_id
 from normbench.core.errors import unknown
 from normbench.core.files import read_json, write_if_changed
@@ -24,6 +25,7 @@ from normbench.planning.packing import jobs
 from normbench.planning.plan import Job, Plan
 
 CONFIG = ("tier", "papers", "tasks", "methods", "data", "tracking_uri", "build", "budget_gpu_hours", "results", "old", "new", "folder")
+CONFIG += KEYS
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,7 @@ class Pipeline:
 
     def files(self) -> list[str]:
         """What people wrote that tables and claims are made of: papers and published numbers."""
-        papers = self.plan.papers.values()
-        return sorted({str(path) for paper in papers for path in (paper.path, paper.reported_path)})
+        return sorted({str(path) for paper in self.plan.papers.values() for path in paper.inputs()})
 
     def checked(self) -> list[str]:
         """What says that every arm was built once; nothing inside a cluster's job, which was sent after that."""
@@ -111,6 +112,7 @@ def open_pipeline(config: dict[str, Any], main: bool = True, processes: int | No
     for key in config:
         if key not in CONFIG:
             raise unknown("--config", "key", key, CONFIG)
+    use_config(config)
     tier = str(config.get("tier", "quick"))
     if tier not in TIERS:
         raise unknown("--config tier", "tier", tier, TIERS)

@@ -122,7 +122,7 @@ class Plan:
 
     def write(self, root: Path) -> None:
         """plan.json, papers/ and tier.yaml in the folder `root`."""
-        for source in (*(paper.path for paper in self.papers.values()), *(paper.reported_path for paper in self.papers.values())):
+        for source in dict.fromkeys(path for paper in self.papers.values() for path in paper.inputs()):
             write_if_changed(root / PAPERS / source.name, source.read_text(encoding="utf-8"))
         write_if_changed(root / TIER, self.tier.path.read_text(encoding="utf-8"))
         write_if_changed(root / NAME, self.text())

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from normbench.analysis.results import Measured, NotRun, metric_of
 from normbench.claims.stats import mean_of
-from normbench.config.papers import Paper, Row, Table, reached, reported_number
+from normbench.config.papers import Paper, Row, Table, paper_file, reached, reported_number
 from normbench.core.errors import InputError
 from normbench.core.files import whole_file
 from normbench.planning.make import guest_arm_name
@@ -79,7 +79,7 @@ def shaped_table(paper: Paper, table: Table, measured: Measured, verdicts: dict[
     """The table with its guests' rows and all of its cells."""
     rows = {**table.rows, **guest_rows(paper, table, measured)}
     cells = {(name, column): cell(paper, table, name, row, column, measured) for name, row in rows.items() for column in table.columns}
-    _check_engines(f"papers/{paper.key}.yaml: tables.{table.id}", [c.arm for c in cells.values() if c.arm], measured)
+    _check_engines(f"{paper_file(paper.key)}: tables.{table.id}", [c.arm for c in cells.values() if c.arm], measured)
     return Shaped(paper, table, rows, cells, measured, verdicts or {})
 
 
@@ -113,7 +113,7 @@ def guest_rows(paper: Paper, table: Table, measured: Measured) -> dict[str, Row]
 def cell(paper: Paper, table: Table, name: str, row: Row, column: str, measured: Measured) -> Cell:
     """What was published at the cell's coordinates, and what was measured by its arm."""
     metric = table.columns[column].metric or table.metric
-    place = f"papers/{paper.key}.yaml: tables.{table.id}.rows.{name}"
+    place = f"{paper_file(paper.key)}: tables.{table.id}.rows.{name}"
     where = {**table.reported, **table.columns[column].reported, **row.reported}
     number = reported_number(paper, where, place) if row.reported else None
     published = {"published": number["value"], "published_kind": number["kind"], "published_source": number["source"]} if number else {}

@@ -63,12 +63,10 @@ def _wishes(model: nn.Module) -> dict[int, tuple[float, float | None]]:
     for group in model.method.groups(model, model.sites, model.method_params):
         unknown_keys = set(group) - {"params", "lr_scale", "weight_decay"}
         if unknown_keys:
-            raise InputError(
-                f"methods/{model.method.name}.py: groups: {sorted(unknown_keys)[0]!r} is no key (known: params, lr_scale, weight_decay)"
-            )
+            raise InputError(f"{model.method.file}: groups: {sorted(unknown_keys)[0]!r} is no key (known: params, lr_scale, weight_decay)")
         for parameter in group["params"]:
             if id(parameter) in wishes:
-                raise InputError(f"methods/{model.method.name}.py: groups: one parameter stands in two groups")
+                raise InputError(f"{model.method.file}: groups: one parameter stands in two groups")
             wishes[id(parameter)] = (group.get("lr_scale", 1.0), group.get("weight_decay"))
     return wishes
 

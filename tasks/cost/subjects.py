@@ -89,7 +89,7 @@ def norm_inside(network: nn.Module) -> Placed:
         raise Refused("the model has no norm site inside, so that there is no layer to time")
     if placed.module is None or isinstance(placed.module, nn.Identity):
         site = placed.site
-        raise Refused(f"methods/{network.method.name}.py puts no norm at {site.name} ({site.features} features): there is no layer to time")
+        raise Refused(f"{network.method.short} puts no norm at {site.name} ({site.features} features): there is no layer to time")
     return placed
 
 

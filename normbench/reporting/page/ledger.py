@@ -5,7 +5,7 @@ from typing import Any
 from normbench.analysis.ledger import run_test
 from normbench.analysis.results import Measured, label_of, point_words
 from normbench.claims.operands import NotRun, Operand
-from normbench.config.papers import Claim, Paper
+from normbench.config.papers import Claim, Paper, paper_file
 from normbench.config.spec import model_label
 from normbench.config.tasks import read_task
 from normbench.core.formatting import amount, decimals
@@ -29,7 +29,7 @@ def entry(paper: Paper, claim: Claim, row: dict[str, str], measured: Measured, i
         "tests": list(dict.fromkeys(test.test.replace("_", " ") for test in claim.tests)),
         "arms": [{**one, "at": index.get(one["arm"])} for one in arms],
         "command": f"snakemake all --config tier={measured.tier} papers={paper.key} tasks={claim.task}",
-        "file": f"papers/{paper.key}.yaml: claims.{claim.id}",
+        "file": f"{paper_file(paper.key)}: claims.{claim.id}",
     }
 
 

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from normbench.analysis.results import Measured, NotRun
 from normbench.claims.stats import pearson
 from normbench.config.exhibits import Figure, Panel
-from normbench.config.papers import Paper, reached, reported_number
+from normbench.config.papers import Paper, paper_file, reached, reported_number
 from normbench.config.tiers import GUEST
 from normbench.reporting.plots import marks
 from normbench.reporting.plots.lines import guests
@@ -69,7 +69,7 @@ def _points(paper: Paper, figure: Figure, panel: Panel, measured: Measured) -> l
         except NotRun:
             pass
         where = [{**panel.reported, "method": method, "metric": metric} for metric in (figure.along, figure.quantities[0])]
-        place = f"papers/{paper.key}.yaml: figures.{figure.id}"
+        place = f"{paper_file(paper.key)}: figures.{figure.id}"
         pair = [] if guest else [reported_number(paper, coordinates, place) for coordinates in where]
         if pair and all(pair):
             found.append(Point(label, float(pair[0]["value"]), float(pair[1]["value"]), published=True))
@@ -78,7 +78,7 @@ def _points(paper: Paper, figure: Figure, panel: Panel, measured: Measured) -> l
 
 def _title(paper: Paper, figure: Figure, panel: Panel, points: list[Point]) -> str:
     ours = [(p.x, p.y) for p in points if not (p.published or p.guest)]
-    number = reported_number(paper, {**figure.reported, **panel.reported}, f"papers/{paper.key}.yaml: figures.{figure.id}")
+    number = reported_number(paper, {**figure.reported, **panel.reported}, f"{paper_file(paper.key)}: figures.{figure.id}")
     parts = [f"correlation {pearson(*zip(*ours, strict=True)).r:+.2f} over {len(ours)} layers"] if len(ours) > 2 else []
     parts += [f"published {float(number['value']):+.2f}"] if number else []
     return f"{panel.title}: {', '.join(parts)}" if parts else panel.title

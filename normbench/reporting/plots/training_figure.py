@@ -56,9 +56,10 @@ def _arms(table: Table, shaped: Shaped) -> dict[str, dict[str, str]]:
 
 
 def _metrics(wanted: dict[str, dict[str, str]], measured: Measured) -> tuple[str, ...]:
-    """The training loss and what the task of the table's arms is about."""
-    tasks = {measured.status(arm).task.iloc[0] for arms in wanted.values() for arm in arms.values()}
-    return ("train_loss", *(read_task(task).headline for task in sorted(tasks)))
+    """The training loss, where the tasks of the table's arms measure it, and what they are about."""
+    tasks = [read_task(task) for task in sorted({measured.status(arm).task.iloc[0] for arms in wanted.values() for arm in arms.values()})]
+    loss = ("train_loss",) if all("train_loss" in task.metrics for task in tasks) else ()
+    return (*loss, *(task.headline for task in tasks))
 
 
 def _curves(arms: dict[str, str], metric: str, measured: Measured) -> Curves:

@@ -133,7 +133,7 @@ def _stand(build: Builder, module: nn.Module | None, words: Words, batch_first: 
     over = _reach_at(build, site)
     if over == "sentence":
         raise Refused(
-            f"methods/{build.method.name}.py cannot stand at {site.name} ({site.kind}, {site.features} features): its statistics go over "
+            f"{build.method.short} cannot stand at {site.name} ({site.kind}, {site.features} features): its statistics go over "
             "the words of a sentence, and a decoder must not see the words that it is to predict"
         )
     return OverWords(module, words, batch_first) if over == "batch" else module
