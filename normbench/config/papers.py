@@ -211,9 +211,7 @@ def paper_keys(places: Iterable[Path] | None = None) -> list[str]:
 def paper_path(key: str, folder: Path | None = None) -> Path:
     """A paper's YAML; folder: the only one to look in. InputError where there is none, or several."""
     places = folders("papers") if folder is None else (folder,)
-    return find(
-        "paper", key, [place / f"{key}.yaml" for place in places], places, {p.stem for place in places for p in place.glob("*.yaml")}
-    )
+    return find("paper", key, [place / f"{key}.yaml" for place in places], places, lambda: paper_keys(places))
 
 
 def paper_file(key: str) -> str:
@@ -246,7 +244,7 @@ def every_paper(asked: Collection[str] = ()) -> dict[str, Paper]:
 def _usable(key: str) -> Paper:
     paper, here = read_paper(key), task_names()
     for task in sorted({arm.task for arm in paper.arms.values()}):
-        if task in here and task_folder(task).parent != TASKS:  # ours are tested
+        if task in here and task_folder(task).parent != TASKS:  # ours are looked at when they are loaded, before anything trains
             check_task(task)
     if beside(paper_path(key)).is_file():
         reported_numbers(key)
