@@ -49,9 +49,9 @@ def test_a_method_has_one_hash_wherever_its_file_lies(folder):
 
 
 def test_several_folders_and_ours_among_them(tmp_path, monkeypatch):
-    write_method(tmp_path / "a", "in_a")
+    write_method(tmp_path / "my a", "in_a")
     write_method(tmp_path / "b", "in_b")
-    monkeypatch.setenv("NORMBENCH_METHODS_PATH", f"{tmp_path / 'a'}:{tmp_path / 'b'},{METHODS}")
+    monkeypatch.setenv("NORMBENCH_METHODS_PATH", f"{tmp_path / 'my a'}:{tmp_path / 'b'},{METHODS}")
     assert {"in_a", "in_b"} < set(method_names()) and len(search_paths.folders("methods")) == 3
     assert read_method("group_norm").path == METHODS / "group_norm.py"
 

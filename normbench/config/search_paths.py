@@ -48,17 +48,25 @@ def _folders(kind: str, path: str) -> tuple[Path, ...]:
     found = [ROOT / kind]
     for word in _words(path):
         folder = Path(word).expanduser().absolute()
-        if not folder.is_dir() or not os.access(folder, os.R_OK | os.X_OK):
-            wrong = "is not a folder" if folder.exists() else "does not exist"
-            reason = "cannot be read" if folder.is_dir() else wrong
-            raise InputError(f"--config {kind}_path (or {VARIABLES[kind]}): the folder {str(folder)!r} {reason}")
+        if wrong := _fault(folder):
+            raise InputError(f"--config {kind}_path (or {VARIABLES[kind]}): the folder {str(folder)!r} {wrong}")
         found.append(folder)
-    found += _installed(kind)
-    return tuple({folder.resolve(): folder for folder in reversed(found)}[real] for real in dict.fromkeys(f.resolve() for f in found))
+    unique: dict[Path, Path] = {}
+    for folder in (*found, *_installed(kind)):
+        unique.setdefault(folder.resolve(), folder)
+    return tuple(unique.values())
+
+
+def _fault(folder: Path) -> str:
+    if not folder.exists():
+        return "does not exist"
+    if not folder.is_dir():
+        return "is not a folder"
+    return "" if os.access(folder, os.R_OK | os.X_OK) else "cannot be read"
 
 
 def _words(path: str) -> list[str]:
-    return [word for word in re.split(r"[:,\s]+", path) if word]
+    return [word.strip() for word in re.split("[:,]", path) if word.strip()]
 
 
 @cache
