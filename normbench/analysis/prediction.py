@@ -17,7 +17,7 @@ import pandas as pd
 
 from normbench.analysis.results import TRAINED_BY, guessing, metric_of
 from normbench.config.spec import model_label
-from normbench.config.tasks import Predictor, read_task, task_names
+from normbench.config.tasks import Predictor, read_task, readable_tasks
 from normbench.core.errors import InputError
 from normbench.core.files import whole_file
 
@@ -43,7 +43,7 @@ def main() -> int:
 @cache
 def predictors() -> dict[str, Predictor]:
     """The tasks that say which of their metrics predict and which they predict."""
-    return {name: found for name in task_names() if (found := read_task(name).predictor)}
+    return {name: found for name in readable_tasks() if (found := read_task(name).predictor)}
 
 
 @cache

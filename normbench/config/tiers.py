@@ -149,7 +149,8 @@ def _check_listed(place: str, arm: Arm, tier: TierFile, task: Task, override: Ov
         if name is not None and name not in listed:
             raise InputError(
                 f"{file}.{what}s: the {what} {name!r} of {place} is not listed and would run at the paper's scale; "
-                f"add {name}: {{what to replace}}, or {name}: {{}} to keep it as it is"
+                f"add {name}: {{what to replace}}, or {name}: {{}} to keep it as it is, "
+                f"here or under tiers.{tier.tier} of the paper's or the task's file"
             )
     users = task.datasets.get(arm.dataset)
     if users and not users.embedded and override.dataset is None and arm.dataset not in at.datasets:
