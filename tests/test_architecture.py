@@ -133,6 +133,22 @@ def no_pickle_eval_or_unsafe_yaml(root: Path) -> list[str]:
     return bad
 
 
+# They load methods and tasks by name, whose code is hashed beside theirs.
+LOADERS = ("normbench/hooks/methods.py", "normbench/config/tasks.py")
+
+
+def nothing_is_imported_by_a_computed_name(root: Path) -> list[str]:
+    """A run's code hash follows import statements; what hides from it would change a run unseen."""
+    hidden = {"import_module", "__import__", "spec_from_file_location", "exec_module", "run_path", "run_module"}
+    bad = []
+    for file in (f for part in ("normbench", "tasks", "methods") for f in sorted((root / part).rglob("*.py"))):
+        nodes = list(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
+        names = {n.id for n in nodes if isinstance(n, ast.Name)} | {n.attr for n in nodes if isinstance(n, ast.Attribute)}
+        if hidden & names and file.relative_to(root).as_posix() not in LOADERS:
+            bad.append(str(file))
+    return bad
+
+
 # rule: (the file that a violation is planted in, what is planted)
 RULES = {
     no_import_goes_up: ("normbench/training/loop.py", "def f():\n    from normbench.planning import plan\n"),
@@ -140,6 +156,10 @@ RULES = {
     library_names_no_task_and_no_method: ("normbench/training/loop.py", 'SLOW = ("group_norm",)\n'),
     nobody_asks_for_a_methods_name: ("normbench/training/loop.py", 'SLOW = model.method.name == "weight_norm"\n'),
     methods_import_no_method_and_no_task: ("methods/layer_norm.py", "from normbench import load_method\n"),
+    nothing_is_imported_by_a_computed_name: (
+        "tasks/coco/adapter.py",
+        'import importlib\nENGINE = importlib.import_module(f"tasks.coco.{NAME}_engine")\n',
+    ),
     only_tracking_knows_mlflow: ("normbench/training/loop.py", "import mlflow\n"),
     no_pickle_eval_or_unsafe_yaml: ("normbench/training/checkpoint.py", "state = torch.load(path)\n"),
 }

@@ -9,7 +9,9 @@ import polars as pl
 import pytest
 from published_samples import DRAWN, edit, make_tier
 
+from normbench.config.code_hash import code_of_run, files_of_run
 from normbench.dataset import checksums, derived, value_faults
+from normbench.dataset.check_results import changes
 from normbench.dataset.columns import CURVES, PROBES, RUNS
 from normbench.dataset.recomputed import differences
 from normbench.dataset.run_faults import problems
@@ -162,3 +164,19 @@ def test_every_file_has_its_hash(tier):
         f"{tier / 'notes.txt'}: is not in SHA256SUMS: it was added by hand",
         f"{tier / 'claims.csv'}: was changed after it was published (its hash is not the one in SHA256SUMS)",
     ]
+
+
+def test_the_files_that_changed_since_a_tier_was_made_are_named():
+    pair = ("imagenet", "skipinit")
+    now, files = code_of_run(*pair), files_of_run(*pair)
+    made = {
+        "tasks": {"imagenet": now["task"], "cost": "t"},
+        "methods": {"skipinit": now["method"]},
+        "files": {**files, "tasks/cost/adapter.py": "c"},
+    }
+    assert changes(made, [pair]) == []
+    edited = {**made, "tasks": {"imagenet": "other"}, "files": {**made["files"], "tasks/images/batches.py": "other"}}
+    assert changes(edited, [pair]) == ["tasks/images/batches.py"]
+    assert changes({**edited, "files": made["files"]}, [pair]) == ["tasks/imagenet"]
+    for old in ({"library": "l", "tasks": {"imagenet": "t"}, "methods": {"skipinit": "m"}}, {}):
+        assert changes(old, [pair]) == ["methods/skipinit.py", "tasks/imagenet"]

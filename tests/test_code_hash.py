@@ -46,6 +46,7 @@ def twice(x):
         ("import torch", "import torch.nn as torch", False),
         ("import torch", "import jax as torch", False),
         (": int", "", False),
+        (": int", ": float", False),
         ("if x >", "while x >", False),
     ],
 )
@@ -181,6 +182,10 @@ def test_a_circle_may_move_and_who_is_imported_in_it_counts(hashed):
     assert hashed(CIRCLE) == hashed(moved)
     alike = {"speech/a.py": "from speech import b\n", "speech/b.py": "from speech import a\nx = 1\n"}
     one, other = ({"speech/adapter.py": f"from speech import {name} as m\n", **alike} for name in "ab")
+    assert hashed(one) != hashed(other)
+    ring = {f"speech/{a}.py": f"from speech import {b} as n\n" for a, b in ("ab", "bc", "ca")}
+    ring["speech/c.py"] += "x = 1\n"  # a and b have one text, and are one and two steps away from this
+    one, other = ({"speech/adapter.py": f"from speech import {name} as m\n", **ring} for name in "ab")
     assert hashed(one) != hashed(other)
 
 

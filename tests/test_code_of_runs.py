@@ -112,9 +112,8 @@ def test_a_file_may_move_with_its_imports_rewritten(repository, before, old, new
 
 def test_a_swapped_import_is_other_code(repository, before):
     text = (repository / "tasks/propagation/adapter.py").read_text()
-    swapped = text.replace(
-        "from tasks.propagation import data, exact", "from tasks.imagenet import data\nfrom tasks.propagation import exact"
-    )
+    both, apart = "from tasks.propagation import data, exact", "from tasks.imagenet import data\nfrom tasks.propagation import exact"
+    swapped = text.replace(both, apart)
     assert swapped != text
     assert changed(repository, before, {"tasks/propagation/adapter.py": swapped}) == {"propagation"}
 

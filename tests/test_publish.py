@@ -130,6 +130,20 @@ def test_on_another_day_with_other_times_every_file_stays_as_it_is(again):
     assert files(results) | {"cff": (results.parent / "CITATION.cff").read_bytes()} == before
 
 
+@pytest.mark.parametrize("other", [["tasks"], ["methods"], ["library", "tasks", "methods"]], ids=" ".join)
+def test_runs_of_other_code_keep_no_times(again, other):
+    """The last is the form of older plans, whose hashes are others for equal code."""
+    build, results = again
+    edit(build, RUNS, lambda runs: runs.with_columns(seconds=pl.col("seconds") + 1))
+    published = results / "quick" / "plan.json"
+    assert merged(build, results / "quick")["runs"]["seconds"].equals(read_table(results / "quick", RUNS)["seconds"])
+    plan = json.loads(published.read_text())
+    changed = {part: dict.fromkeys(plan["code"].get(part, ()), "0" * 64) for part in other}
+    plan["code"] = changed if "library" in other else plan["code"] | changed
+    published.write_text(json.dumps(plan))
+    assert merged(build, results / "quick")["runs"]["seconds"].equals(read_table(build, RUNS)["seconds"])
+
+
 def test_a_run_whose_code_is_in_a_commit_by_now_says_which(again):
     """Otherwise a run that was first made of edited files could never be contributed."""
     build, results = again
