@@ -2,12 +2,11 @@
 
 from typing import Any
 
-import pandas as pd
-
 from normbench.analysis.results import Measured
 from normbench.config.papers import Claim, Paper, Test
 from normbench.config.recipe import Recipe
-from normbench.execution.collect import CURVES, PROBES, RUNS
+from normbench.execution.columns import CURVES, PROBES, RUNS
+from normbench.execution.tables import table_of
 
 LOST = None  # a seed that diverged
 Values = list[float | None]
@@ -79,17 +78,15 @@ def measured(
     return Measured(
         content,
         {("skipinit", name): [(point, arm) for point, arm, _ in found] for name, found in points.items()},
-        pd.DataFrame(runs, columns=RUNS),
-        pd.DataFrame(curve_rows, columns=CURVES),
-        pd.DataFrame(probe_rows, columns=PROBES),
+        table_of(runs, RUNS),
+        table_of(curve_rows, CURVES),
+        table_of(probe_rows, PROBES),
     )
 
 
 def _run(arm: str, seed: int, value: float | None, metric: str, status: str | None) -> dict[str, Any]:
     status = status or ("finished" if value is not LOST else "diverged")
-    told = (
-        {"metric": metric, "value": value, "unit": "%"} if status == "finished" else {"metric": "status", "value": float("nan"), "unit": ""}
-    )
+    told = {"metric": metric, "value": value, "unit": "%"} if status == "finished" else {"metric": "status", "value": None, "unit": ""}
     shared = {
         "run": f"{arm}-s{seed}",
         "task": "imagenet",
@@ -99,4 +96,4 @@ def _run(arm: str, seed: int, value: float | None, metric: str, status: str | No
         "seed": seed,
         "status": status,
     }
-    return {**dict.fromkeys(RUNS, ""), **shared, **told}
+    return {**shared, **told, "model": "", "params": "", "engine": ""}

@@ -18,6 +18,8 @@ from normbench.analysis.results import TRAINED_BY, guessing, metric_of
 from normbench.config.spec import model_label
 from normbench.core.errors import InputError
 from normbench.core.files import whole_file
+from normbench.execution.columns import RUNS
+from normbench.execution.tables import read_table
 
 TASK = "imagenet"
 ACCURACY, SPEED = "test_top1", "mean_train_top1"
@@ -39,9 +41,9 @@ def main() -> int:
     parser.add_argument("--output", type=Path, required=True)
     args = parser.parse_args()
     try:
-        table = judged(arms(pd.read_parquet(args.root / "runs.parquet")))
-    except OSError as error:
-        print(f"error: {args.root / 'runs.parquet'}: is missing or broken ({error}); `snakemake all` writes it again", file=sys.stderr)
+        table = judged(arms(read_table(args.root, RUNS).to_pandas()))
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
         return 1
     with whole_file(args.output, "w") as file:
         table.to_csv(file, index=False, float_format="%.6g", lineterminator="\n")
