@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from normbench.config.spec import canonical
 from normbench.config.tasks import read_task
 from normbench.core.files import write_json
+from normbench.dataset.derived import MADE
 from normbench.planning.make import Selection, make_plan
 from normbench.planning.plan import Plan
 
@@ -30,7 +31,6 @@ SEED = 0
 CURVES = ("train_loss", "headline", "weight_norm")
 PROBED = ("variance_init", "variance", "gradient_norm")
 BLOCKS = 8  # of a network that probes look at
-OUTPUTS = {"prediction": "prediction.csv", "report": "report.html"}
 STAGES = ("claims", "tables", "prediction", "report")
 
 
@@ -135,12 +135,9 @@ def _table(columns: dict) -> pa.Table:
 
 def stage(name: str, root: Path) -> tuple[float, float, float]:
     """(seconds, seconds of a processor, MiB at most) of one of the workflow's commands."""
-    command = [sys.executable, "-m", f"normbench.{name}", "--root", str(root)]
-    command += (
-        ["--output", str(root / {"prediction": "prediction.csv", "report": "report.html"}[name])]
-        if name in ("prediction", "report")
-        else []
-    )
+    module, arguments, _ = MADE[name]
+    command = [sys.executable, "-m", module, "--root", str(root)]
+    command += [word if word.startswith("--") else str(root / word) for word in arguments]
     began = time.perf_counter()
     process = subprocess.Popen(command)
     _, status, usage = os.wait4(process.pid, 0)

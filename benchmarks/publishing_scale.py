@@ -17,10 +17,10 @@ import polars as pl
 
 from benchmarks.dataset_scale import TIER, make
 from normbench.dataset.checksums import write_sums
-from normbench.dataset.columns import RUNS
 from normbench.dataset.merging import merged
-from normbench.dataset.parquet import PARQUET, read_table, read_tables, write_table
 from normbench.dataset.run_faults import problems
+from normbench.execution.columns import RUNS
+from normbench.execution.tables import PARQUET, read_table, read_tables, write_table
 from normbench.planning.make import Selection, make_plan
 from normbench.planning.plan import copy_plan
 

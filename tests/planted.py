@@ -2,15 +2,14 @@
 
 from typing import Any
 
-import pandas as pd
-
 from normbench.analysis.results import Measured
 from normbench.config.papers import Paper, read_paper
 from normbench.config.recipe import Recipe
 from normbench.config.spec import ArmSpec
 from normbench.config.tiers import read_tier
 from normbench.core.schema import validated
-from normbench.execution.collect import CURVES, PROBES, RUNS
+from normbench.execution.columns import CURVES, PROBES, RUNS
+from normbench.execution.tables import table_of
 from normbench.planning.plan import Plan
 
 LOST = None  # a seed that diverged
@@ -78,17 +77,15 @@ def measured(
     named = {("skipinit", name): [(point, arm) for point, arm, _ in found] for name, found in points.items()}
     return Measured(
         Plan(read_tier("quick"), {"skipinit": read_paper("skipinit")}, guests or [], spoken, points=named),
-        pd.DataFrame(runs, columns=RUNS),
-        pd.DataFrame(curve_rows, columns=CURVES),
-        pd.DataFrame(probe_rows, columns=PROBES),
+        table_of(runs, RUNS),
+        table_of(curve_rows, CURVES),
+        table_of(probe_rows, PROBES),
     )
 
 
 def _run(arm: str, seed: int, value: float | None, metric: str, status: str | None) -> dict[str, Any]:
     status = status or ("finished" if value is not LOST else "diverged")
-    told = (
-        {"metric": metric, "value": value, "unit": "%"} if status == "finished" else {"metric": "status", "value": float("nan"), "unit": ""}
-    )
+    told = {"metric": metric, "value": value, "unit": "%"} if status == "finished" else {"metric": "status", "value": None, "unit": ""}
     shared = {
         "run": f"{arm}-s{seed}",
         "task": "imagenet",
@@ -98,4 +95,4 @@ def _run(arm: str, seed: int, value: float | None, metric: str, status: str | No
         "seed": seed,
         "status": status,
     }
-    return {**dict.fromkeys(RUNS, ""), **shared, **told}
+    return {**shared, **told, "model": "", "params": "", "engine": ""}

@@ -10,8 +10,8 @@ from synthetic_build import make_build
 from normbench.core.schema import ROOT
 from normbench.dataset import derived
 from normbench.dataset.citation import write_version
-from normbench.dataset.columns import Described
 from normbench.dataset.version import FIRST
+from normbench.execution.columns import Described
 
 DRAWN = {"figures": ("tests.stub_drawings", (), "figures"), "report": ("tests.stub_drawings", ("--output", "report.html"), "report.html")}
 

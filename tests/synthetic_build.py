@@ -7,12 +7,12 @@ from pathlib import Path
 from unittest import mock
 
 import numpy as np
-import pandas as pd
 
 from normbench.analysis import ledger
 from normbench.config.spec import ArmSpec, canonical
 from normbench.config.tasks import read_task
-from normbench.execution.collect import CURVES, PROBES, RUNS, write_parquet
+from normbench.execution.columns import CURVES, PROBES, RUNS
+from normbench.execution.tables import table_of, write_table
 from normbench.planning.make import Selection, make_plan
 
 STEPS = (1, 25, 50, 75, 100)
@@ -46,9 +46,8 @@ def make_build(root: Path, tier: str, papers: tuple[str, ...]) -> Path:
     for arm, spec in plan.arms.items():
         for seed in plan.seeds(arm):
             _run(arm, spec, seed, tier, runs, curves, probes)
-    write_parquet(pd.DataFrame(runs, columns=RUNS), folder / "runs.parquet")
-    write_parquet(pd.DataFrame(curves, columns=CURVES), folder / "curves.parquet")
-    write_parquet(pd.DataFrame(probes, columns=PROBES).astype({"k": "Int64", "depth": "Int64"}), folder / "probes.parquet")
+    for file, rows in ((RUNS, runs), (CURVES, curves), (PROBES, probes)):
+        write_table(table_of(rows, file), folder, file)
     with mock.patch.object(sys, "argv", ["claims", "--root", str(folder)]):
         assert ledger.main() == 0
     return folder
@@ -84,7 +83,7 @@ def _run(arm: str, spec: ArmSpec, seed: int, tier: str, runs: list, curves: list
     }
     units = read_task(spec.task).metrics
     rows = [{"metric": name, "value": value, "unit": units[name].unit} for name, value in metrics.items()]
-    runs += [{**shared, **row} for row in rows or [{"metric": "status", "value": float("nan"), "unit": ""}]]
+    runs += [{**shared, **row} for row in rows or [{"metric": "status", "value": None, "unit": ""}]]
     for step in STEPS if metrics and "train_loss" in units else ():
         curves.append((run, step, "train_loss", 2.3 * np.exp(-step / (30 + 20 * rng.random()))))
         curves.append((run, step, "test_top1", top1 * (1 - np.exp(-step / 30))))

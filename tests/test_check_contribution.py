@@ -13,8 +13,8 @@ from synthetic_build import make_build
 
 from normbench.config.method_files import read_method
 from normbench.dataset import check_contribution
-from normbench.dataset.columns import CURVES, PROBES, RUNS
-from normbench.dataset.parquet import read_table, write_table
+from normbench.execution.columns import CURVES, PROBES, RUNS
+from normbench.execution.tables import read_table, write_table
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,9 @@ from published_samples import DRAWN, edit, make_tier
 from normbench.config.code_hash import code_of_run, files_of_run
 from normbench.dataset import checksums, derived, value_faults
 from normbench.dataset.check_results import changes
-from normbench.dataset.columns import CURVES, PROBES, RUNS
 from normbench.dataset.recomputed import differences
 from normbench.dataset.run_faults import problems
+from normbench.execution.columns import CURVES, PROBES, RUNS
 
 TOP1 = pl.col("metric") == "test_top1"
 

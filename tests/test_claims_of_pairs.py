@@ -1,6 +1,7 @@
 """Claims that two series are equal or two metrics correlated: planted values, what is left out, and operands that do not fit."""
 
 import pandas as pd
+import polars as pl
 import pytest
 from planted import LOST, a_claim, a_paper, measured
 
@@ -38,7 +39,7 @@ def changed(by: float, k: int = 3, seed: int = 1) -> dict[int, list[float]]:
 def both(x: dict[str, list], y: dict[str, list], **given) -> Measured:
     """Two metrics of the same runs."""
     one, other = (measured(values, metric=metric, **given) for values, metric in ((x, X), (y, Y)))
-    return Measured(one.plan, pd.concat([one.runs, other.runs], ignore_index=True), one.curves, one.probes)
+    return Measured(one.plan, pl.concat([one.runs, other.runs]), one.curves, one.probes)
 
 
 @pytest.mark.parametrize("by, verdict", [(0.0, "supported"), (5e-10, "supported"), (5e-9, "contradicted"), (-0.5, "contradicted")])

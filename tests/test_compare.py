@@ -11,8 +11,9 @@ import pytest
 from published_samples import edit
 
 from normbench.dataset import compare
-from normbench.dataset.columns import CELLS, CLAIMS, RUNS, names
-from normbench.dataset.parquet import empty_table
+from normbench.dataset.columns import CELLS, CLAIMS
+from normbench.execution.columns import RUNS, names
+from normbench.execution.tables import empty_table
 
 CELL = {"row": "Batch norm", "column": "Top 1", "metric": "test_top1", "measured": "90", "low": "88", "high": "92"}
 CELL |= {"n": "3", "status": "measured"}

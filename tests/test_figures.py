@@ -156,7 +156,7 @@ def test_training_curves_of_a_row_are_those_of_its_runs(measured):
     drawn = training_figure.training_figure(shaped, measured)
     loss = drawn.figure.axes[0]
     arm = shaped.cells[next(iter(shaped.rows)), "top1"].arm
-    seeds = [measured.curve(run, "train_loss") for run in measured.status(arm).run]
+    seeds = [measured.curve(run.run, "train_loss") for run in measured.status(arm)]
     thick = [line for line in loss.lines if line.get_linewidth() == 1.6]
     assert len(thick) == 1  # three columns show one arm
     assert np.allclose(thick[0].get_ydata(), np.mean(seeds, axis=0))

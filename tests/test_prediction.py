@@ -18,6 +18,8 @@ from normbench.analysis.results import Measured
 from normbench.core.errors import InputError
 from normbench.core.schema import ROOT
 from normbench.diagnostics import predict, untrained
+from normbench.execution.columns import RUNS
+from normbench.execution.tables import table_of, write_table
 from normbench.hooks.methods import METHODS
 from normbench.reporting import figures, report
 from normbench.reporting.summary import read_claims
@@ -137,7 +139,7 @@ def test_the_order_of_rows_does_not_matter_and_equal_runs_give_equal_bytes(tmp_p
     runs, written = planted(), []
     for name, rows in (("one", runs), ("two", runs.sample(frac=1, random_state=3))):
         (tmp_path / name).mkdir()
-        rows.to_parquet(tmp_path / name / "runs.parquet")
+        write_table(table_of(rows.to_dict("records"), RUNS), tmp_path / name, RUNS)
         output = tmp_path / name / "prediction.csv"
         monkeypatch.setattr(sys, "argv", ["prediction", "--root", str(tmp_path / name), "--output", str(output)])
         assert prediction.main() == 0

@@ -12,7 +12,7 @@ from normbench.config.tasks import load_preparer, owner_of
 from normbench.core.files import write_json
 from normbench.core.schema import ROOT
 from normbench.execution.records import Record, read_record
-from normbench.execution.throughput import speed_table
+from normbench.execution.throughput import speed_rows
 from normbench.planning.folders import Folders
 from normbench.planning.make import make_plan
 from normbench.planning.pipeline import write_jobs
@@ -79,10 +79,11 @@ def test_the_record_says_how_many_and_how_fast(task, records):
         assert record.world_size == size and record.samples_per_second > 0
     recipe = records["kinetics"][2].spec["recipe"]
     assert records["kinetics"][2].device_batch_size == recipe["batch_size"] // 2
-    table = speed_table(records[task].values()).set_index("world_size")
+    alone, both = speed_rows(records[task].values())
     one, two = (records[task][n].samples_per_second for n in (1, 2))
-    assert table.scaling_efficiency[2] == pytest.approx(two / one / 2, abs=1e-4) and table.over_world_size[2] == 1
-    assert table.scaling_efficiency.isna()[1]
+    assert (alone["world_size"], both["world_size"]) == (1, 2)
+    assert both["scaling_efficiency"] == pytest.approx(two / one / 2, abs=1e-4) and both["over_world_size"] == 1
+    assert alone["scaling_efficiency"] is None
 
 
 def test_batches_that_processes_cannot_share_evenly_are_refused(tmp_path):

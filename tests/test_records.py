@@ -12,7 +12,7 @@ from normbench.core.errors import InputError
 from normbench.execution.collect import main as collect
 from normbench.execution.collect import read_records
 from normbench.execution.records import Record, is_current, read_record, write_record
-from normbench.execution.throughput import speed_table
+from normbench.execution.throughput import speed_rows
 from normbench.planning.folders import Folders
 from normbench.planning.plan import Plan
 
@@ -149,7 +149,7 @@ def test_more_processes_are_worth_what_they_add_to_the_smallest_group_of_the_sam
         for (seed, size), speed in speeds.items()
     ]
     records += [a_record(0, samples_per_second=7.0, world_size=2), a_record(0, arm="untrained")]
-    table = speed_table(records).set_index(["device", "world_size"])
+    table = pd.DataFrame(speed_rows(records)).set_index(["device", "world_size"])
     assert table.samples_per_second.to_dict() == {("cpu", 2): 7.0, ("gpu", 1): 110.0, ("gpu", 2): 165.0, ("gpu", 4): 220.0}
     assert table.scaling_efficiency.dropna().to_dict() == {("gpu", 2): 0.75, ("gpu", 4): 0.5}
     assert table.over_world_size.dropna().to_dict() == {("gpu", 2): 1, ("gpu", 4): 1}

@@ -14,7 +14,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
+import polars as pl
 import pytest
 from PIL import Image
 from synthetic_build import make_build, write_record
@@ -25,6 +25,8 @@ from normbench.config.papers import read_paper
 from normbench.core.errors import InputError
 from normbench.core.files import read_json
 from normbench.core.schema import ROOT
+from normbench.execution.columns import RUNS
+from normbench.execution.tables import read_table, write_table
 from normbench.reporting import figures, report
 from normbench.reporting.page import run_data
 from normbench.reporting.page.embedded import inline_svg
@@ -110,10 +112,9 @@ def test_the_page_compares_the_order_with_that_of_a_tier_beside_it(root, text, t
     shutil.copytree(root, build / "quick")
     make_build(build, "laptop", (KEY,))
     for tier in ("quick", "laptop"):  # invented seeds lie too far apart for rows to be told apart
-        runs = pd.read_parquet(build / tier / "runs.parquet")
-        middle = runs.groupby(["arm", "metric"]).value.transform("mean")
-        runs["value"] = runs.value.where(runs.status != "finished", middle + 0.01 * (runs.value - middle))
-        runs.to_parquet(build / tier / "runs.parquet")
+        value, middle = pl.col("value"), pl.col("value").mean().over("arm", "metric")
+        nearer = pl.when(pl.col("status") == "finished").then(middle + 0.01 * (value - middle)).otherwise(value)
+        write_table(read_table(build / tier, RUNS).with_columns(value=nearer), build / tier, RUNS)
     page = Page(report.render(build / "quick"))
     assert not page.mistakes
     measured, there = (Measured.read(build / tier) for tier in ("quick", "laptop"))
@@ -163,11 +164,11 @@ def test_every_run_of_a_claims_arms_is_on_the_page_with_its_curve(root, text, pa
     assert places == set(range(len(data["arms"]))) and len(places) > 10
     for arm in data["arms"]:
         rows = measured.status(arm["id"])
-        assert [(seed, status) for seed, status, _ in arm["runs"]] == list(zip(rows.seed, rows.status, strict=True))
+        assert [(seed, status) for seed, status, _ in arm["runs"]] == [(run.seed, run.status) for run in rows]
         assert arm["spec"] == asdict(measured.plan.arms[arm["id"]])
         for one in arm["curves"]:
             assert len(one["y"]) == len(rows)
-            for run, levels in zip(rows.run, one["y"], strict=True):
+            for run, levels in zip((run.run for run in rows), one["y"], strict=True):
                 curve = measured.curve(run, one["metric"])
                 assert (levels is None) == (curve is None)
                 if levels:  # as many points as were measured here, each within half a level
@@ -265,8 +266,7 @@ def test_what_users_and_papers_write_is_escaped(root, monkeypatch):
 
 def test_the_share_of_training_is_that_of_the_records(root):
     measured = Measured.read(root)
-    each = measured.runs.drop_duplicates("run")
-    for run in each.run:
+    for run in measured.runs["run"].unique():
         write_record(root, run, step_seconds=0.6)
     try:
         assert f"{100 * 0.6 / 1.5:.0f}% of the time" in report.render(root)

@@ -14,7 +14,6 @@ from normbench.config.spec import code_of_run
 from normbench.core.errors import InputError
 from normbench.core.schema import ROOT
 from normbench.hooks.methods import load_method
-from normbench.planning.line import open_line
 from normbench.planning.plan import Selection, make_plan
 
 ONE_PAPER = ("norm_matters",)

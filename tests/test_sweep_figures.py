@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
+import polars as pl
 import pytest
 import yaml
 from synthetic_build import make_build
@@ -15,6 +15,8 @@ from normbench.claims.stats import pearson
 from normbench.config.exhibits import Figure
 from normbench.config.papers import PAPERS, read_paper
 from normbench.core.errors import InputError
+from normbench.execution.columns import PROBES, RUNS
+from normbench.execution.tables import read_table, table_of, write_table
 from normbench.planning.make import Selection, make_plan
 from normbench.planning.plan import Plan
 from normbench.reporting import figures
@@ -32,17 +34,15 @@ def root(tmp_path_factory) -> Path:
     """A quick tier with the probes that the figures show: of arm i the variance grows as k, the others fall; seed 1 of one diverged."""
     folder = make_build(tmp_path_factory.mktemp("build"), "quick", (KEY,))
     plan = Plan.read(folder)
-    runs = pd.read_parquet(folder / "runs.parquet")
+    runs = read_table(folder, RUNS)
     first = plan.arms_at(KEY, "signal_none")[0]
-    lost = runs.run == f"{first}-s1"
-    runs.loc[lost, "status"] = "diverged"
-    runs.to_parquet(folder / "runs.parquet")
-    rows = []
-    for i, run in enumerate(sorted(runs[(runs.task == "propagation") & (runs.status != "refused")].run.unique())):
+    lost = pl.when(pl.col("run") == f"{first}-s1").then(pl.lit("diverged")).otherwise(pl.col("status"))
+    write_table(runs.with_columns(status=lost), folder, RUNS)
+    rows, probed = [], runs.filter((pl.col("task") == "propagation") & (pl.col("status") != "refused"))
+    for i, run in enumerate(sorted(probed["run"].unique())):
         for k in range(1, (4 if run == f"{first}-s1" else 29)):
             rows += [(run, f"b{k}", k, 28, q, (1 + i % 7) * (k if q == "variance" else 1 / k)) for q in QUANTITIES]
-    probes = pd.DataFrame(rows, columns=["run", "layer", "k", "depth", "quantity", "value"]).astype({"k": "Int64", "depth": "Int64"})
-    probes.to_parquet(folder / "probes.parquet")
+    write_table(table_of(rows, PROBES), folder, PROBES)
     return folder
 
 
@@ -131,9 +131,9 @@ def test_guests_are_planned_in_the_guests_place_and_drawn_last(monkeypatch, meas
 
 
 def test_a_figure_of_which_nothing_was_measured_is_left_out(measured):
-    nothing = dataclasses.replace(measured, runs=measured.runs[measured.runs.method == "group_norm"])
+    nothing = dataclasses.replace(measured, runs=measured.runs.filter(pl.col("method") == "group_norm"))
     assert drawn("depth", measured) and set(drawn("widths", nothing)) == {f"widths-{q}" for q in figure("widths").quantities}
-    none = dataclasses.replace(measured, runs=measured.runs[:0], probes=measured.probes[:0])
+    none = dataclasses.replace(measured, runs=measured.runs.clear(), probes=measured.probes.clear())
     assert not any(drawn(id_, none) for id_ in ("depth", "depths", "widths", "batches", "groups"))
     assert scatter_figure(read_paper(KEY), figure("similarity-speed"), none) is None
     assert not list(multiples_figures(read_paper(KEY), figure("depth").model_copy(update={"start": "laptop"}), measured))

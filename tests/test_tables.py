@@ -5,6 +5,7 @@ import io
 import re
 from dataclasses import replace
 
+import polars as pl
 import pytest
 from planted import LOST, a_claim, a_paper, measured
 from records_on_disk import run_main, write_line
@@ -157,9 +158,10 @@ def test_a_table_of_runs_that_two_frameworks_trained_is_one_sentence(tmp_path):
     found = measured({"a": [90.0, 91.0], "b": [88.0, 89.0]})
     engines = {"a": "detectron2 0.6", "b": "torchvision 0.29.1"}
     parts = {"one": {"arms": {"top1": "a"}}, "two": {"arms": {"top1": "b"}}}
-    written(tmp_path, parts, replace(found, runs=found.runs.assign(engine=["torch 2.14.1", "torch 2.15.0"] * 2)))  # versions may differ
+    versions = pl.Series(["torch 2.14.1", "torch 2.15.0"] * 2)
+    written(tmp_path, parts, replace(found, runs=found.runs.with_columns(engine=versions)))  # versions may differ
     with pytest.raises(InputError, match=r"was trained by detectron2 and .* by torchvision, and a table of imagenet has one engine"):
-        written(tmp_path, parts, replace(found, runs=found.runs.assign(engine=found.runs.arm.map(engines))))
+        written(tmp_path, parts, replace(found, runs=found.runs.with_columns(engine=pl.col("arm").replace(engines))))
 
 
 def a_typeset(tmp_path, rows, found, verdicts=None, **given) -> tuple[str, str]:

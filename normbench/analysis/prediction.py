@@ -20,6 +20,8 @@ from normbench.config.spec import model_label
 from normbench.config.tasks import Predictor, read_task, readable_tasks
 from normbench.core.errors import InputError
 from normbench.core.files import whole_file
+from normbench.execution.columns import RUNS
+from normbench.execution.tables import read_table
 
 BEFORE, AFTER = ["arm", "method", "model", "dataset", "seeds", "trained"], ["predicted", "probability"]
 FEWEST = 10  # arms of other methods that a rule needs; with fewer a tree of three questions fits anything
@@ -31,9 +33,9 @@ def main() -> int:
     parser.add_argument("--output", type=Path, required=True)
     args = parser.parse_args()
     try:
-        table = judged(arms(pd.read_parquet(args.root / "runs.parquet")))
-    except OSError as error:
-        print(f"error: {args.root / 'runs.parquet'}: is missing or broken ({error}); `snakemake all` writes it again", file=sys.stderr)
+        table = judged(arms(read_table(args.root, RUNS).to_pandas()))
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
         return 1
     with whole_file(args.output, "w") as file:
         table.to_csv(file, index=False, float_format="%.6g", lineterminator="\n")

@@ -1,67 +1,78 @@
-"""What was measured at a tier, as samples and series: reads plan.json, runs.parquet, curves.parquet and probes.parquet."""
+"""What was measured at a tier, as samples and series: reads plan.json, runs.parquet, curves.parquet and probes.parquet.
+
+Frames are taken apart once, into plain values and arrays: figures are drawn in forks of the process, where polars' threads are gone
+and any of its operations may wait forever.
+"""
 
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import polars as pl
 
-from normbench.analysis.blocks import Blocks, Table, means, read_table
+from normbench.analysis.partition import Partition, means
 from normbench.claims.operands import NotRun, Operand
 from normbench.claims.outcomes import Sample, Series
 from normbench.config.papers import Paper, paper_file
 from normbench.config.tasks import Metric, read_task, task_file
 from normbench.core.errors import InputError, unknown
+from normbench.execution.columns import CURVES, PROBES, RUNS
+from normbench.execution.tables import empty_table, read_table
 from normbench.planning.plan import Plan
 
-# Columns of runs.parquet whose texts repeat.
-WORDS = ("task", "dataset", "model", "method", "params", "arm", "tier", "status", "metric", "unit")
-WORDS += ("method_sha256", "data_sha256", "git_commit", "torch", "device", "engine")
 TRAINED_BY = 10.0  # points above chance that make a learning rate count as stable, as in the ledger's trainable
+
+
+class Run(NamedTuple):
+    """What came of one seed of an arm."""
+
+    run: str
+    seed: int
+    status: str
+    task: str
+    dataset: str
+    method: str
+    engine: str
 
 
 @dataclass
 class Measured:
     """All that a tier holds.
 
-    curves and probes are looked into when somebody asks for one.
+    runs, curves, probes: frames of the columns in execution/columns.py; the latter two are looked into when somebody asks for one.
     """
 
     plan: Plan
-    runs: pd.DataFrame
-    curves: Table
-    probes: Table
+    runs: pl.DataFrame
+    curves: pl.DataFrame
+    probes: pl.DataFrame
 
     @classmethod
     def read(cls, root: Path) -> "Measured":
-        plan, runs = _metrics(root)
-        curves = read_table(root / "curves.parquet", ("run", "metric"))
-        probes = read_table(root / "probes.parquet", ("run", "layer", "quantity"))
-        return cls(plan, runs, curves, probes)
+        return cls(*_metrics(root), read_table(root, CURVES, pl.Categorical), read_table(root, PROBES, pl.Categorical))
 
     @classmethod
     def of_metrics(cls, root: Path) -> "Measured":
         """For whoever asks for no curve and no probe."""
-        return cls(
-            *_metrics(root),
-            pd.DataFrame(columns=["run", "metric", "step", "value"]),
-            pd.DataFrame(columns=["run", "quantity", "k", "depth", "value"]),
-        )
+        return cls(*_metrics(root), empty_table(CURVES), empty_table(PROBES))
 
     def __post_init__(self):
-        self._values = Blocks(self.runs, ("arm", "metric"), ("seed", "status", "value"))
-        each = self.runs.drop_duplicates(["arm", "run"])
-        self._status = {str(arm): part.sort_values("seed", kind="stable") for arm, part in each.groupby("arm", observed=True)}
+        self._values = Partition(self.runs, ("arm", "metric"), ("seed", "status", "value"))
+        self._runs: dict[str, list[Run]] = {}
+        each = self.runs.unique(["arm", "run"], keep="first", maintain_order=True).sort("seed", maintain_order=True)
+        for arm, *fields in each.select("arm", *Run._fields).iter_rows():
+            self._runs.setdefault(arm, []).append(Run(*fields))
 
     @cached_property
-    def _curves(self) -> Blocks:
-        return Blocks(self.curves, ("run", "metric"), ("step", "value"))
+    def _curves(self) -> Partition:
+        return Partition(self.curves, ("run", "metric"), ("step", "value"))
 
     @cached_property
-    def _probes(self) -> Blocks:
-        return Blocks(self.probes, ("run", "quantity"), ("k", "depth", "value"))
+    def _probes(self) -> Partition:
+        return Partition(self.probes, ("run", "quantity"), ("k", "depth", "value"))
 
     def look_through(self) -> None:
         """Find where curves and probes stand now, not when one is asked for: before a process forks, so that its forks need not."""
@@ -71,18 +82,18 @@ class Measured:
     def tier(self) -> str:
         return self.plan.tier.tier
 
-    def status(self, arm: str) -> pd.DataFrame:
-        """One row a seed of an arm that was trained; raises NotRun where it was not, or where its method refuses."""
-        if arm not in self._status:
+    def status(self, arm: str) -> list[Run]:
+        """The seeds of an arm that was trained, in their order; raises NotRun where it was not, or where its method refuses."""
+        runs = self.runs_of(arm)
+        if not runs:
             raise NotRun("its runs were not selected")
-        rows = self._status[arm]
-        if (rows.status == "refused").any():
-            raise NotRun(f"the method {rows.method.iloc[0]} refuses to stand in this model")
-        return rows
+        if any(run.status == "refused" for run in runs):
+            raise NotRun(f"the method {runs[0].method} refuses to stand in this model")
+        return runs
 
-    def runs_of(self, arm: str) -> pd.DataFrame:
-        """One row a seed of an arm, whatever came of it; no rows where it was not trained."""
-        return self._status.get(arm, self.runs[:0])
+    def runs_of(self, arm: str) -> list[Run]:
+        """The seeds of an arm, whatever came of them; none where it was not trained."""
+        return self._runs.get(arm, [])
 
     def values_of(self, arm: str, metric: str) -> dict[int, float]:
         """seed -> value of the runs that have one."""
@@ -91,19 +102,18 @@ class Measured:
 
     def sample(self, arm: str, metric: str, label: str) -> Sample:
         """The metric of an arm over its seeds. A diverged run counts with what guessing reaches, where that means something."""
-        rows = self.status(arm)
-        told = metric_of(rows.task.iloc[0], metric)
-        guess = guessing(told, rows.task.iloc[0], rows.dataset.iloc[0])
+        runs = self.status(arm)
+        told = metric_of(runs[0].task, metric)
+        guess = guessing(told, runs[0].task, runs[0].dataset)
         values = self.values_of(arm, metric)
-        diverged = tuple(bool(s) for s in rows.status == "diverged")
-        filled = [values.get(seed, guess) for seed in rows.seed]
+        filled = [values.get(run.seed, guess) for run in runs]
         if any(v is None for v in filled):
             raise NotRun(f"{label} diverged and so has no {metric}")
         return Sample(
             label,
             tuple(map(float, filled)),
-            tuple(map(int, rows.seed)),
-            diverged,
+            tuple(run.seed for run in runs),
+            tuple(run.status == "diverged" for run in runs),
             told.unit,
             told.direction,
             guess,
@@ -134,13 +144,13 @@ class Measured:
         order = np.argsort(steps, kind="stable")
         return steps[order], values[order]
 
-    def probe(self, run: str, quantity: str) -> pd.Series | None:
+    def probe(self, run: str, quantity: str) -> dict[int, float] | None:
         """What one run has of a probe over its blocks, values by k; None where nothing. A run that diverged has what came before."""
         found = self._probes.of(run, quantity)
         if found is None:
             return None
         places, values = means(found["k"], found["value"])
-        return pd.Series(values, places.astype(int))
+        return dict(zip(places.astype(int).tolist(), values.tolist(), strict=True))
 
     def of(self, paper: Paper, operand: str | Operand, metric: str) -> Sample:
         """The sample that an operand of a claim names."""
@@ -201,10 +211,9 @@ class Measured:
         """A probe over the blocks (along k) or a curve over the training (along step), of each seed that ended."""
         operand = Operand(arm=operand) if isinstance(operand, str) else operand
         (_, arm), *_ = self._points(paper, operand)
-        rows = self.status(arm)
-        ended = rows[rows.status == "finished"]
-        blocks, column = (self._curves, "step") if along == "step" else (self._probes, along)
-        found = {int(seed): blocks.of(run, quantity) for run, seed in zip(ended.run, ended.seed, strict=True)}
+        ended = [run for run in self.status(arm) if run.status == "finished"]
+        rows_of, column = (self._curves, "step") if along == "step" else (self._probes, along)
+        found = {run.seed: rows_of.of(run.run, quantity) for run in ended}
         if not found or any(part is None for part in found.values()):
             raise NotRun(
                 f"{label_of(paper, operand.arm)} has no {quantity.replace('_', ' ')}: "
@@ -216,9 +225,9 @@ class Measured:
         return Series(label_of(paper, operand.arm), tuple(map(float, x)), values, tuple(found), "")
 
 
-def _metrics(root: Path) -> tuple[Plan, pd.DataFrame]:
+def _metrics(root: Path) -> tuple[Plan, pl.DataFrame]:
     """plan and runs of the tier at `root`."""
-    return Plan.read(root), read_table(root / "runs.parquet", WORDS).to_pandas()
+    return Plan.read(root), read_table(root, RUNS, pl.Categorical)
 
 
 def metric_of(task: str, metric: str) -> Metric:

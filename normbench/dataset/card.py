@@ -8,10 +8,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from normbench.config.tasks import Metric, Task, read_task
 from normbench.dataset.citation import Citation
-from normbench.dataset.columns import FILES, RUNS
+from normbench.dataset.columns import FILES
 from normbench.dataset.datapackage import LICENSE
 from normbench.dataset.tiers import Published
 from normbench.dataset.version import RULE
+from normbench.execution.columns import RUNS
 
 SAYS = (
     "What normalization does for training: claims of published papers, tested. Every run of every method is a record (accuracy, loss, "

@@ -15,11 +15,11 @@ import polars as pl
 from normbench.config.method_files import method_names, read_method
 from normbench.config.papers import TIERS
 from normbench.core.errors import InputError, unknown
-from normbench.dataset.columns import CURVES, PROBES, RUNS
-from normbench.dataset.parquet import PARQUET, empty_table, read_table, read_tables
 from normbench.dataset.run_faults import seed_problems, seeds_of, spec_problems
 from normbench.dataset.sentences import short, some
 from normbench.dataset.value_faults import copies, table_problems
+from normbench.execution.columns import CURVES, PROBES, RUNS
+from normbench.execution.tables import PARQUET, empty_table, read_table, read_tables
 from normbench.planning.make import make_plan
 
 UNCLEAN = "the code that made it is in no commit; commit it and run again"

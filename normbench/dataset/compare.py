@@ -17,8 +17,9 @@ from rich.console import Console
 from rich.table import Table
 
 from normbench.core.errors import InputError
-from normbench.dataset.columns import CELLS, CLAIMS, RUNS, Described, names
-from normbench.dataset.parquet import read_table
+from normbench.dataset.columns import CELLS, CLAIMS
+from normbench.execution.columns import RUNS, Described, names
+from normbench.execution.tables import read_table
 
 NOISE = 1e-5  # relative: the digits of tables/*.csv
 

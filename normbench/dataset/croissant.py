@@ -8,10 +8,11 @@ from typing import Any
 
 from normbench.core.errors import InputError
 from normbench.dataset.citation import Citation
-from normbench.dataset.columns import CELLS, Described
+from normbench.dataset.columns import CELLS
 from normbench.dataset.datapackage import LICENSE
 from normbench.dataset.sampled import sampled
 from normbench.dataset.tiers import Published
+from normbench.execution.columns import Described
 
 FORMAT = {"parquet": "application/x-parquet", "csv": "text/csv"}
 READ_BACK = 20  # records of each record set

@@ -6,9 +6,10 @@ from typing import Any
 
 from normbench.core.errors import InputError
 from normbench.dataset.citation import Citation
-from normbench.dataset.columns import Column, Described, described
+from normbench.dataset.columns import described
 from normbench.dataset.sampled import sampled
 from normbench.dataset.tiers import Published
+from normbench.execution.columns import Column, Described
 
 LICENSE = {
     "name": "CC-BY-4.0",

@@ -9,8 +9,8 @@ import polars as pl
 
 from normbench.config.tasks import read_task, readable_tasks
 from normbench.core.errors import InputError
-from normbench.dataset.columns import RUNS, repeating
-from normbench.dataset.parquet import read_tables
+from normbench.execution.columns import RUNS, repeating
+from normbench.execution.tables import read_tables
 from normbench.planning.plan import Plan
 
 Tables = dict[str, pl.DataFrame]

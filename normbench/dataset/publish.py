@@ -22,13 +22,13 @@ from normbench.dataset import croissant, datapackage
 from normbench.dataset.card import SAYS, card
 from normbench.dataset.checksums import write_sums
 from normbench.dataset.citation import read_citation, write_version
-from normbench.dataset.columns import Described
 from normbench.dataset.derived import make
 from normbench.dataset.merging import merged
-from normbench.dataset.parquet import PARQUET, read_table, write_table
 from normbench.dataset.run_faults import problems
 from normbench.dataset.tiers import Published, published_tiers
 from normbench.dataset.version import FIRST, Part, bumped, change, read_version
+from normbench.execution.columns import Described
+from normbench.execution.tables import PARQUET, read_table, write_table
 from normbench.planning.plan import copy_plan
 
 BEFORE = "before"  # what was published, while what is new takes its place

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from normbench.core.errors import InputError
-from normbench.dataset.columns import CELLS, CLAIMS, PREDICTION, Described, described, names
+from normbench.dataset.columns import CELLS, CLAIMS, PREDICTION, described
 from normbench.dataset.derived import make
-from normbench.dataset.parquet import PARQUET
 from normbench.dataset.sentences import SHOWN
+from normbench.execution.columns import Described, names
+from normbench.execution.tables import PARQUET
 from normbench.planning.plan import copy_plan
 
 COMPARED = (CLAIMS, PREDICTION, CELLS)

@@ -6,10 +6,10 @@ import polars as pl
 
 from normbench.config.spec import ArmSpec, canonical
 from normbench.core.errors import InputError
-from normbench.dataset.columns import RUNS
-from normbench.dataset.parquet import read_tables
 from normbench.dataset.sentences import cut, some, words
 from normbench.dataset.value_faults import table_problems
+from normbench.execution.columns import RUNS
+from normbench.execution.tables import read_tables
 from normbench.planning.plan import Plan
 
 

@@ -10,8 +10,9 @@ import pyarrow.parquet as pq
 from normbench.config.papers import TIERS
 from normbench.core.errors import InputError
 from normbench.dataset.checksums import NAME, read_sums
-from normbench.dataset.columns import CELLS, RUNS, TABLES, Described
-from normbench.dataset.parquet import read_table
+from normbench.dataset.columns import CELLS, TABLES
+from normbench.execution.columns import RUNS, Described
+from normbench.execution.tables import read_table
 from normbench.planning.plan import Plan
 from normbench.reporting.summary import VERDICTS, counts, read_claims
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import polars as pl
 
 from normbench.config.tasks import read_task, task_file, task_names
-from normbench.dataset.columns import CURVES, PROBES, RUNS, STATUS, Described
 from normbench.dataset.sentences import cut, short, some, words
+from normbench.execution.columns import CURVES, PROBES, RUNS, STATUS, Described
 
 OF_A_RUN = [c.name for c in RUNS.columns if c.name not in ("metric", "value", "unit")]
 ONE_OF = {"method_sha256": ["method"], "data_sha256": ["task", "dataset"], "torch": [], "engine": ["task"], "tier": []}

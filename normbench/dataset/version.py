@@ -9,7 +9,7 @@ from normbench.core.errors import InputError
 from normbench.dataset.checksums import read_sums
 from normbench.dataset.columns import CLAIMS
 from normbench.dataset.merging import differing, without_times
-from normbench.dataset.parquet import read_tables
+from normbench.execution.tables import read_tables
 from normbench.planning.plan import Plan
 
 FIRST = "1.0.0"

@@ -1,51 +1,25 @@
 """Records into three tables:  python -m normbench.execution.collect --root build/quick
 
-runs.parquet has one row per run and metric, curves.parquet run, step, metric, value, and
-probes.parquet run, layer, k, depth, quantity, value; speed.csv has what of an arm never repeats exactly. Each record is read
-once its hash is the indexed one.
+runs.parquet has one row per run and metric, curves.parquet one per run, metric and step, probes.parquet one per run, layer and
+quantity; speed.csv has what of an arm never repeats exactly. columns.py describes every column. Each record is read once its hash
+is the indexed one.
 """
 
 import argparse
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-
-import pandas as pd
 
 from normbench.config.spec import canonical
 from normbench.config.tasks import read_task
 from normbench.core.errors import InputError
 from normbench.core.files import read_json, whole_file, write_json
+from normbench.execution.columns import CURVES, PROBES, RUNS, SPEED, names
 from normbench.execution.records import Record, read_record, sha256
-from normbench.execution.throughput import speed_table
+from normbench.execution.tables import table_of, write_table
+from normbench.execution.throughput import speed_rows
 from normbench.planning.folders import SHORT, Folders
 from normbench.planning.plan import Plan
-
-RUNS = [
-    "run",
-    "task",
-    "dataset",
-    "model",
-    "method",
-    "params",
-    "arm",
-    "seed",
-    "tier",
-    "status",
-    "metric",
-    "value",
-    "unit",
-    "n_parameters",
-    "seconds",
-    "peak_memory_bytes",
-    "method_sha256",
-    "data_sha256",
-    "git_commit",
-    "torch",
-    "device",
-    "engine",
-]
-CURVES = ["run", "step", "metric", "value"]
-PROBES = ["run", "layer", "k", "depth", "quantity", "value"]
 
 
 def main() -> int:
@@ -65,18 +39,21 @@ def main() -> int:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    write_parquet(pd.DataFrame([row for r in records for row in run_rows(r)], columns=RUNS), args.root / "runs.parquet")
-    curves = [(r.run, step, metric, value) for r in records for metric, points in sorted(r.curves.items()) for step, value in points]
-    write_parquet(pd.DataFrame(curves, columns=CURVES), args.root / "curves.parquet")
-    probes = pd.DataFrame([{"run": r.run, **row} for r in records for row in r.probes], columns=PROBES)
-    write_parquet(probes.astype({"k": "Int64", "depth": "Int64"}), args.root / "probes.parquet")
-    with whole_file(args.root / "speed.csv", "w") as file:
-        speed_table(records).to_csv(file, index=False)
+    write_tables(records, args.root)
     if args.done:
         for other in args.done.parent.glob("*.json"):
             other.unlink()
         write_json(args.done, {"plan": plan.digest, "runs": len(records)})
     return 0
+
+
+def write_tables(records: list[Record], root: Path) -> None:
+    """runs, curves and probes as parquet files, speeds as CSV."""
+    write_table(table_of((row for record in records for row in run_rows(record)), RUNS), root, RUNS)
+    write_table(table_of((row for record in records for row in curve_rows(record)), CURVES), root, CURVES)
+    write_table(table_of((row for record in records for row in probe_rows(record)), PROBES), root, PROBES)
+    with whole_file(root / SPEED.path) as file:
+        table_of(speed_rows(records), SPEED).write_csv(file)
 
 
 def read_records(root: Path, plan: Plan) -> list[Record]:
@@ -126,12 +103,17 @@ def run_rows(record: Record) -> list[dict]:
         **record.model_dump(include={"data_sha256", "git_commit", "torch", "device", "engine"}),
     }
     rows = [{**shared, "metric": name, "value": value, "unit": metrics[name].unit} for name, value in sorted(record.metrics.items())]
-    return rows or [{**shared, "metric": "status", "value": float("nan"), "unit": ""}]
+    return rows or [{**shared, "metric": "status", "value": None, "unit": ""}]
 
 
-def write_parquet(table: pd.DataFrame, path: Path) -> None:
-    with whole_file(path) as file:
-        table.to_parquet(file, index=False)
+def curve_rows(record: Record) -> Iterator[tuple]:
+    """(run, step, metric, value) of every point, metric by metric."""
+    return ((record.run, step, metric, value) for metric, points in sorted(record.curves.items()) for step, value in points)
+
+
+def probe_rows(record: Record) -> Iterator[tuple]:
+    """(run, layer, k, depth, quantity, value) of every probe; what it does not say is empty."""
+    return ((record.run, *(row.get(name) for name in names(PROBES)[1:])) for row in record.probes)
 
 
 if __name__ == "__main__":

@@ -2,31 +2,13 @@
 
 from collections.abc import Iterable
 from statistics import fmean, median
-
-import pandas as pd
+from typing import Any
 
 from normbench.config.spec import model_label
 from normbench.execution.records import Record
 
-SPEED = [
-    "arm",
-    "task",
-    "dataset",
-    "model",
-    "method",
-    "device",
-    "world_size",
-    "device_batch_size",
-    "runs",
-    "samples_per_second",
-    "scaling_efficiency",
-    "over_world_size",
-    "gpu_hours",
-    "peak_memory_bytes",
-]
 
-
-def speed_table(records: Iterable[Record]) -> pd.DataFrame:
+def speed_rows(records: Iterable[Record]) -> list[dict[str, Any]]:
     """One row an arm, device and number of processes that some of its runs trained with.
 
     samples_per_second: median of the runs, inside training steps, all processes together. scaling_efficiency: that of one process
@@ -58,4 +40,4 @@ def speed_table(records: Iterable[Record]) -> pd.DataFrame:
                 "peak_memory_bytes": max(r.peak_memory_bytes for r in group),
             }
         )
-    return pd.DataFrame(rows, columns=SPEED).astype({"over_world_size": "Int64", "device_batch_size": "Int64"})
+    return rows

@@ -20,10 +20,10 @@ def measured_seconds(root: Path) -> dict[str, float]:
     """Arm -> mean seconds of a run, of what was collected before."""
     if not (root / "runs.parquet").is_file():
         return {}
-    import pandas as pd
+    import polars as pl  # only where something was collected
 
-    runs = pd.read_parquet(root / "runs.parquet", columns=["run", "arm", "status", "seconds"]).drop_duplicates("run")
-    return runs[runs.status == "finished"].groupby("arm").seconds.mean().to_dict()
+    each = pl.scan_parquet(root / "runs.parquet").filter(pl.col("status") == "finished").unique("run")
+    return dict(each.group_by("arm").agg(pl.col("seconds").mean()).collect().iter_rows())
 
 
 def corrected(expected: dict[str, float], measured: dict[str, float], tasks: dict[str, str]) -> dict[str, float]:

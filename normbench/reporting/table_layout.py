@@ -88,7 +88,7 @@ class Shaped:
         return digits
 
     def _unit(self, cell: Any) -> str:
-        return metric_of(self.measured.status(cell.arm).task.iloc[0], cell.metric).unit
+        return metric_of(self.measured.status(cell.arm)[0].task, cell.metric).unit
 
     @cached_property
     def _untrained(self) -> set[Place]:
@@ -97,9 +97,9 @@ class Shaped:
         for place, cell in self.cells.items():
             if cell.measured is None:
                 continue
-            rows = self.measured.status(cell.arm)
-            told = metric_of(rows.task.iloc[0], cell.metric)
-            chance = guessing(told, rows.task.iloc[0], rows.dataset.iloc[0]) if told.unit == "%" else None
+            one = self.measured.status(cell.arm)[0]
+            told = metric_of(one.task, cell.metric)
+            chance = guessing(told, one.task, one.dataset) if told.unit == "%" else None
             sign = -1 if told.direction == "lower" else 1
             if chance is not None and all(sign * (v - chance) < TRAINED_BY for v in self.measured.finished(cell.arm, cell.metric)):
                 found.add(place)

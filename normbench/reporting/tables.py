@@ -87,8 +87,8 @@ def _check_engines(place: str, arms: list[str], measured: Measured) -> None:
     """Two frameworks are two experiments: no table has runs of one task that different ones trained."""
     engines: dict[str, dict[str, str]] = {}
     for arm in arms:
-        for run in measured.status(arm).itertuples():
-            engines.setdefault(run.task, {}).setdefault(str(run.engine).split(" ")[0], run.run)  # without its version
+        for run in measured.status(arm):
+            engines.setdefault(run.task, {}).setdefault(run.engine.split(" ")[0], run.run)  # without its version
     for task, found in engines.items():
         if len(found) > 1:
             (one, a), (other, b) = list(found.items())[:2]
@@ -127,17 +127,17 @@ def _measure(paper: Paper, table: Table, arm: str, metric: str, measured: Measur
         return {"status": f"not run: needs tier {table.start}"}
     try:
         arm_id, chosen = measured.best_point(paper, arm, metric)
-        rows = measured.status(arm_id)
+        runs = measured.status(arm_id)
     except NotRun as reason:
         return {"status": f"not run: {reason}"}
-    metric_of(rows.task.iloc[0], metric)
+    metric_of(runs[0].task, metric)
     values = measured.finished(arm_id, metric)
-    lost = len(rows) - len(values)
+    lost = len(runs) - len(values)
     if not values:
-        return {"status": "diverged", "arm": arm_id, "n": len(rows)}
+        return {"status": "diverged", "arm": arm_id, "n": len(runs)}
     estimate = mean_of(values) if len(values) > 1 else None
     low, high = estimate.interval if estimate else (None, None)
-    status = f"{lost} of {len(rows)} diverged" if lost else "measured"
+    status = f"{lost} of {len(runs)} diverged" if lost else "measured"
     status += f" at {chosen}" if chosen else ""
     return {"measured": sum(values) / len(values), "low": low, "high": high, "n": len(values), "status": status, "arm": arm_id}
 

@@ -54,7 +54,7 @@ def _told(measured: Measured, arm: str) -> dict[str, str]:
     headline = read_task(spec.task).headline
     unit = read_task(spec.task).metrics[headline].unit
     values = measured.finished(arm, headline)
-    lost, refused = (int((rows.status == status).sum()) for status in ("diverged", "refused"))
+    lost, refused = (sum(run.status == status for run in rows) for status in ("diverged", "refused"))
     ended = [f"{len(rows)} seeds" if len(rows) != 1 else "1 seed"] + [f"{lost} diverged"] * bool(lost) + ["refused"] * bool(refused)
     mean = sum(values) / len(values) if values else None
     return {

@@ -50,11 +50,12 @@ def _metrics(measured: Measured, arm: str) -> list[str]:
 
 
 def _arm(measured: Measured, arm: str, metrics: list[str], given: Room) -> dict[str, Any]:
-    spec, rows = measured.plan.arms[arm], measured.runs_of(arm)
+    spec, found = measured.plan.arms[arm], measured.runs_of(arm)
     headline = metrics[-1]
     values = measured.values_of(arm, headline)
-    runs = [[int(seed), status, _short(values.get(seed))] for seed, status in zip(rows.seed, rows.status, strict=True)]
-    curves = [one for metric in metrics if (one := _curves(measured, list(rows.run)[: given.seeds], metric, given.points))]
+    runs = [[run.seed, run.status, _short(values.get(run.seed))] for run in found]
+    with_curves = [run.run for run in found[: given.seeds]]
+    curves = [one for metric in metrics if (one := _curves(measured, with_curves, metric, given.points))]
     return {"id": arm, "spec": asdict(spec), "metric": headline, "runs": runs, "curves": curves}
 
 

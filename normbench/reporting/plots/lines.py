@@ -64,12 +64,12 @@ def read_line(paper: Paper, figure: Figure, arm: str, title: str, quantity: str,
 
 def _probed(arm: str, title: str, quantity: str, measured: Measured) -> Line:
     runs = measured.status(arm)
-    found = {run: part for run in runs.run if (part := measured.probe(run, quantity)) is not None}
-    places = sorted({int(k) for part in found.values() for k in part.index})
-    values = [[float(part[k]) for part in found.values() if k in part.index] for k in places]
+    found = {run.run: part for run in runs if (part := measured.probe(run.run, quantity)) is not None}
+    places = sorted({int(k) for part in found.values() for k in part})
+    values = [[part[k] for part in found.values() if k in part] for k in places]
     lost: dict[float, int] = {}
-    for run in runs[runs.status == "diverged"].run:
-        last = float(found[run].index.max()) if run in found else 1.0
+    for run in (run.run for run in runs if run.status == "diverged"):
+        last = float(max(found[run])) if run in found else 1.0
         lost[last] = lost.get(last, 0) + 1
     return Line(title, [float(k) for k in places], values, lost)
 
@@ -77,7 +77,7 @@ def _probed(arm: str, title: str, quantity: str, measured: Measured) -> Line:
 def _swept(points: list, along: str, title: str, quantity: str, measured: Measured) -> Line:
     line = Line(title, [], [])
     for x, arm in sorted((float(point[along]), arm) for point, arm in points):
-        lost = int((measured.status(arm).status == "diverged").sum())
+        lost = sum(run.status == "diverged" for run in measured.status(arm))
         line.x.append(x)
         line.values.append(measured.finished(arm, quantity))
         line.lost |= {x: lost} if lost else {}

@@ -40,12 +40,12 @@ def _picture(shaped: Shaped, row: str, measured: Measured, folder: Path) -> tupl
     """(upper half, lower half) of the picture that the row's first seed left."""
     arm = shaped.cells[row, next(iter(shaped.table.columns))].arm
     try:
-        runs = measured.status(arm).run if arm else ()
+        runs = measured.status(arm) if arm else ()
     except NotRun:
         return None
     for run in runs:
-        if (folder / f"{run}.png").is_file():
-            with Image.open(folder / f"{run}.png") as image:
+        if (folder / f"{run.run}.png").is_file():
+            with Image.open(folder / f"{run.run}.png") as image:
                 pixels = np.asarray(image.convert("RGB"))
             return pixels[: len(pixels) // 2], pixels[len(pixels) // 2 :]
     return None

@@ -56,7 +56,7 @@ def _drawn(paper: Paper, arm: str, along: str, grouped: dict[str, Points], measu
 
 def _fill(axes: np.ndarray, along: str, metric: str, grouped: dict[str, Points], measured: Measured, width: float) -> None:
     arms = [arm for points in grouped.values() for _, arm in points]
-    told = metric_of(measured.status(arms[0]).task.iloc[0], metric)
+    told = metric_of(measured.status(arms[0])[0].task, metric)
     values = {arm: measured.finished(arm, metric) for arm in arms}
     ends = [end for v in values.values() for end in marks.interval(v) or ()]
     low, high = marks.view([v for vs in values.values() for v in vs], told, ends)

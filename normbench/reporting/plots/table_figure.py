@@ -123,7 +123,7 @@ def _view(metric: str, places: list[tuple[str, str]], shaped: Shaped, measured: 
     arms = sorted({c.arm for c in cells if c.arm})
     if not arms:
         return None, (0.0, 1.0), False, None
-    told = metric_of(measured.status(arms[0]).task.iloc[0], metric)
+    told = metric_of(measured.status(arms[0])[0].task, metric)
     values = [v for arm in arms for v in measured.finished(arm, metric)]
     published = [v for row, column in places if (v := published_value(shaped, row, column, told)) is not None]
     ends = [end for c in cells for end in (c.low, c.high) if end is not None]

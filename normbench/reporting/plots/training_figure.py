@@ -57,7 +57,7 @@ def _arms(table: Table, shaped: Shaped) -> dict[str, dict[str, str]]:
 
 def _metrics(wanted: dict[str, dict[str, str]], measured: Measured) -> tuple[str, ...]:
     """The training loss, where the tasks of the table's arms measure it, and what they are about."""
-    tasks = [read_task(task) for task in sorted({measured.status(arm).task.iloc[0] for arms in wanted.values() for arm in arms.values()})]
+    tasks = [read_task(task) for task in sorted({measured.status(arm)[0].task for arms in wanted.values() for arm in arms.values()})]
     loss = ("train_loss",) if all("train_loss" in task.metrics for task in tasks) else ()
     return (*loss, *(task.headline for task in tasks))
 
@@ -65,7 +65,8 @@ def _metrics(wanted: dict[str, dict[str, str]], measured: Measured) -> tuple[str
 def _curves(arms: dict[str, str], metric: str, measured: Measured) -> Curves:
     found = {}
     for title, arm in arms.items():
-        seeds = [s for run in measured.status(arm).query("status == 'finished'").run if (s := measured.curve(run, metric)) is not None]
+        finished = [run.run for run in measured.status(arm) if run.status == "finished"]
+        seeds = [s for run in finished if (s := measured.curve(run, metric)) is not None]
         if seeds:
             found[title] = thinned(pd.DataFrame(seeds).reset_index(drop=True))
     return found
@@ -90,7 +91,7 @@ def _fill(
     axes: np.ndarray, metric: str, names: list[str], rows: dict[str, Curves], shaped: Shaped, measured: Measured, lines: list
 ) -> None:
     arms = sorted({c.arm for c in shaped.cells.values() if c.arm})
-    told = metric_of(measured.status(arms[0]).task.iloc[0], metric)
+    told = metric_of(measured.status(arms[0])[0].task, metric)
     everything = [v for curves in rows.values() for one in curves.values() for v in one.to_numpy().ravel()]
     low, high = marks.view(everything, told)
     log = metric.endswith("loss") and min(everything) > 0 and max(everything) / min(everything) > 30

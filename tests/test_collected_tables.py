@@ -1,0 +1,46 @@
+"""The files that runs are collected into: their columns have the described types whatever the number of rows."""
+
+import polars as pl
+import pytest
+from records_on_disk import a_record
+
+from normbench.core.errors import InputError
+from normbench.execution.collect import write_tables
+from normbench.execution.columns import CURVES, PROBES, RUNS, SPEED
+from normbench.execution.tables import PARQUET, read_table, schema, table_of, write_table
+
+LOST = {"status": "diverged", "metrics": {}, "curves": {}, "probes": []}
+RECORDS = {
+    "no run": [],
+    "diverged": [a_record(0, **LOST)],
+    "refused": [a_record(0, **LOST | {"status": "refused"})],
+    "finished": [a_record(0), a_record(1, probes=[{"layer": "fc", "quantity": "variance", "value": None}])],
+}
+
+
+@pytest.mark.parametrize("records", RECORDS.values(), ids=RECORDS)
+def test_columns_have_their_types_whatever_the_number_of_rows(records, tmp_path):
+    write_tables(records, tmp_path)
+    for file in PARQUET:
+        assert pl.read_parquet_schema(tmp_path / file.path) == schema(file)  # as written, by whichever reader
+        assert read_table(tmp_path, file).schema == schema(file)
+        assert read_table(tmp_path, file, pl.Categorical).height == read_table(tmp_path, file).height
+    assert pl.read_csv(tmp_path / SPEED.path).columns == list(schema(SPEED))
+
+
+def test_what_has_no_number_is_empty(tmp_path):
+    write_tables([*RECORDS["diverged"], a_record(1, probes=[{"layer": "fc", "quantity": "variance", "value": None}])], tmp_path)
+    assert read_table(tmp_path, RUNS).row(0, named=True).items() >= {"metric": "status", "status": "diverged", "value": None}.items()
+    assert read_table(tmp_path, PROBES).rows() == [("arm-s1", "fc", None, None, "variance", None)]
+    assert table_of([("r", 1, "train_loss", float("nan"))], CURVES)["value"].null_count() == 1
+
+
+def test_a_broken_file_and_one_of_another_version_are_one_sentence(tmp_path):
+    (tmp_path / RUNS.path).write_bytes(b"PAR1 and no more")
+    write_table(table_of([("r", 1, "train_loss", 1.0)], CURVES), tmp_path, CURVES)
+    pl.read_parquet(tmp_path / CURVES.path).cast({"step": pl.String}).write_parquet(tmp_path / CURVES.path)
+    for file, says in ((RUNS, "is broken"), (PROBES, "is missing"), (CURVES, "is of another version: the column 'step'")):
+        with pytest.raises(InputError, match=says) as error:
+            read_table(tmp_path, file)
+        assert str(tmp_path / file.path) in str(error.value) and "\n" not in str(error.value)
+        assert file is CURVES or "snakemake all" in str(error.value)
