@@ -90,7 +90,7 @@ def test_a_folder_that_is_missing_is_named_with_its_key_before_anything_is_writt
     monkeypatch.setenv(search_paths.VARIABLES[kind], "")
     (tmp_path / "file").touch()
     for wrong, why in ((tmp_path / "gone", "does not exist"), (tmp_path / "file", "is not a folder")):
-        says = sentence(open_line, {f"{kind}_path": str(wrong), "build": str(tmp_path / "build")})
+        says = sentence(open_pipeline, {f"{kind}_path": str(wrong), "build": str(tmp_path / "build")})
         assert f"{kind}_path" in says and str(wrong) in says and why in says
     assert not (tmp_path / "build").exists()
 

@@ -19,6 +19,7 @@ from normbench.config.recipe_fields import RecipeFields
 from normbench.config.search_paths import find, folders, readable
 from normbench.config.task_schema import Dataset as Dataset
 from normbench.config.task_schema import Metric as Metric
+from normbench.config.task_schema import Predictor as Predictor
 from normbench.config.task_schema import Resources as Resources
 from normbench.config.task_schema import Task as Task
 from normbench.config.tier_settings import TaskTier
