@@ -54,7 +54,7 @@ def edited(repository: Path, name: str) -> dict[str, str]:
     "file, tasks",
     [
         ("tasks/imagenet/data.py", {"imagenet", "propagation", "coco"}),
-        ("tasks/imagenet/prepare.py", {"imagenet", "propagation"}),
+        ("tasks/imagenet/prepare.py", {"imagenet"}),
         ("tasks/images/batches.py", {"imagenet", "propagation", "coco", "kinetics"}),
         ("normbench/diagnostics/jacobian.py", {"propagation"}),
         ("normbench/diagnostics/propagation.py", {"propagation", "imagenet", "kinetics"}),
@@ -71,6 +71,21 @@ def edited(repository: Path, name: str) -> dict[str, str]:
 )
 def test_an_edit_changes_the_tasks_that_run_the_file(repository, before, file, tasks):
     assert changed(repository, before, edited(repository, file)) == tasks
+
+
+def test_the_method_that_an_arm_is_timed_beside_is_of_its_code(repository):
+    arm = 'ArmSpec("cost", "noise", {"family": "resnet"}, "group_norm", {}, {})'
+    code = f"""
+import json
+from normbench.config.code_hash import code_of_arm
+from normbench.config.spec import ArmSpec
+print(json.dumps(code_of_arm({arm})))"""
+    before, file = printed(code, repository), repository / "methods" / "batch_norm.py"
+    kept = file.read_text()
+    file.write_text(kept.replace("momentum", "inertia"))
+    after = printed(code, repository)
+    file.write_text(kept)
+    assert before["task"] == after["task"] and before["method"] != after["method"]
 
 
 def test_an_edit_of_what_plans_collects_or_shows_changes_nothing(repository, before):

@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from normbench.config.code_hash import code_of_run
+from normbench.config.code_hash import code_of_arm
 from normbench.config.tasks import load_preparer, owner_of
 from normbench.core.files import write_json
 from normbench.core.schema import ROOT
@@ -35,7 +35,7 @@ def records(tmp_path_factory) -> dict[str, dict[int, Record]]:
     for processes, words in ((1, []), (2, TORCHRUN)):
         folders = Folders(build / str(processes), "tiny")
         for spec in specs.values():
-            content = {"arm": spec.id, "spec": asdict(spec), "code": code_of_run(spec.task, spec.method), "seeds": [0]}
+            content = {"arm": spec.id, "spec": asdict(spec), "code": code_of_arm(spec), "seeds": [0]}
             write_json(folders.arm(spec.id), content)
         write_jobs(folders, {"both": {spec.id: [0] for spec in specs.values()}})
         command = [

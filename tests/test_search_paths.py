@@ -9,11 +9,12 @@ import pytest
 from outside import METHOD, write_method
 
 from normbench.config import search_paths
+from normbench.config.code_hash import code_of_run
 from normbench.config.method_files import METHODS, method_names, read_method
-from normbench.config.spec import code_of_run
 from normbench.core.errors import InputError
 from normbench.core.schema import ROOT
 from normbench.hooks.methods import load_method
+from normbench.planning.pipeline import open_pipeline
 from normbench.planning.plan import Selection, make_plan
 
 ONE_PAPER = ("norm_matters",)

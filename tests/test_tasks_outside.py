@@ -3,9 +3,9 @@
 import pytest
 from outside import ADAPTER, TASK, write_paper, write_task
 
+from normbench.config.code_hash import code_of_run
 from normbench.config.papers import paper_file, paper_inputs, read_paper
 from normbench.config.reported import reported_number
-from normbench.config.spec import code_of_run
 from normbench.config.tasks import load_adapter, load_preparer, read_task, readable_tasks, task_folder, task_names
 from normbench.core.errors import InputError
 from normbench.planning.plan import Selection, make_plan

@@ -12,8 +12,9 @@ from functools import cache
 from pathlib import Path
 
 from normbench.config.method_files import method_path
+from normbench.config.spec import ArmSpec
 from normbench.config.syntax import Imported, Piece, pieces
-from normbench.config.tasks import task_folder
+from normbench.config.tasks import methods_of, task_folder
 from normbench.core.errors import InputError
 from normbench.core.schema import PACKAGE, ROOT
 
@@ -21,12 +22,17 @@ OURS = {"normbench": (PACKAGE.parent,), "tasks": (ROOT,)}  # a top package -> th
 INIT = "__init__.py"
 
 
-def code_of_run(task: str, method: str) -> dict[str, str]:
-    """{"task": ..., "method": ...}: the hashes of all code that a run depends on.
+def code_of_arm(spec: ArmSpec) -> dict[str, str]:
+    """The hashes of all code that the runs of an arm depend on: the task's, and its methods'."""
+    return code_of_run(spec.task, *methods_of(spec))
+
+
+def code_of_run(task: str, method: str, *others: str) -> dict[str, str]:
+    """{"task": ..., "method": ...}: the hashes of all code that a run depends on. others: methods that it loads beside its own.
 
     Raises InputError, one sentence, where a file of it is missing or is no Python.
     """
-    return {"task": _code_of(*_of_task(task)), "method": _code_of(_of_method(method))}
+    return {"task": _code_of(*_of_task(task)), "method": _code_of(*map(_of_method, dict.fromkeys((method, *others))))}
 
 
 def files_of_run(task: str, method: str) -> dict[str, str]:

@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from normbench.config.datasets import Dataset as Dataset
 from normbench.config.fidelity import Tier
 from normbench.config.recipe_fields import RecipeFields
 from normbench.config.tier_settings import TaskTier
@@ -24,16 +25,6 @@ class Metric(Strict):
     high: float | None = None
     guess: Literal["right", "wrong", "zero"] | None = None
     repeats: bool = True
-    says: str
-
-
-class Dataset(Strict):
-    """embedded: made offline by the task; classes: how many, for the chance level; train: samples; pixels: of an image's side."""
-
-    embedded: bool
-    classes: int | None = Field(None, ge=2)
-    train: int = Field(ge=1)
-    pixels: int | None = Field(None, ge=1)
     says: str
 
 

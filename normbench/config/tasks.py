@@ -146,10 +146,16 @@ def recipe_schema(name: str) -> type[Strict]:
 
 @cache
 def recipe_check(name: str) -> Callable[[Any], None] | None:
-    """The task's recipe.py's check_recipe(arm), where there is one: raises InputError, one sentence that starts with the recipe's key,
+    """The task's checks.py's check_recipe(arm), where there is one: raises InputError, one sentence that starts with the recipe's key,
     where a recipe names something that the arm's dataset or model has not.
     """
-    return getattr(_part(name, "recipe"), "check_recipe", None) if _has(name, "recipe") else None
+    return _part(name, "checks").check_recipe if _has(name, "checks") else None
+
+
+def methods_of(spec: Any) -> list[str]:
+    """The methods that the runs of an arm (an ArmSpec) load: its own, and those of the task's recipe.py's other_methods(arm)."""
+    others = getattr(_part(spec.task, "recipe"), "other_methods", None) if _has(spec.task, "recipe") else None
+    return list(dict.fromkeys([spec.method, *(others(spec) if others else ())]))
 
 
 @cache

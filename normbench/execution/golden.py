@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from normbench.config.code_hash import code_of_run, files_of_task
+from normbench.config.code_hash import code_of_arm, files_of_task
 from normbench.config.spec import ArmSpec, run_id
 from normbench.config.tasks import load_adapter
 from normbench.core.errors import InputError, unknown
@@ -89,7 +89,7 @@ def made(task: str, runs: Iterable[tuple[ArmSpec, int]], data: Path) -> Golden:
     results, engine, code = [], "", {"task": ""}
     for spec, seed in runs:
         trained = load_adapter(task).run(spec, seed, Context(device=torch.device("cpu"), data=data))
-        code = code_of_run(task, spec.method)
+        code = code_of_arm(spec)
         engine = trained.engine or engine
         losses = [value for _, value in trained.trained.curves.get("train_loss", [])][:STEPS]
         results.append(

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from normbench.config.code_hash import code_of_run
+from normbench.config.code_hash import code_of_arm
 from normbench.config.papers import TIERS
 from normbench.config.search_paths import KEYS, use_config
 from normbench.config.spec import digest, run_id
@@ -152,7 +152,7 @@ def write_jobs(folders: Folders, named: dict[str, Job]) -> None:
 def arm_content(plan: Plan, arm: str) -> dict[str, Any]:
     """arms/<arm>.json: what determines an arm's numbers."""
     spec = plan.arms[arm]
-    return {"arm": arm, "spec": asdict(spec), "code": code_of_run(spec.task, spec.method), "seeds": plan.seeds(arm)}
+    return {"arm": arm, "spec": asdict(spec), "code": code_of_arm(spec), "seeds": plan.seeds(arm)}
 
 
 def arm_digest(content: dict[str, Any]) -> str:

@@ -23,7 +23,7 @@ from normbench.training.checkpoint import Checkpoints
 from normbench.training.classification import evaluate, mixer
 from normbench.training.loop import Training, fit
 from tasks.coco.design import read_design
-from tasks.coco.recipe import Recipe, check_recipe
+from tasks.coco.recipe import Recipe
 from tasks.coco.samples import MEAN, STD
 from tasks.imagenet import data as images
 
@@ -34,7 +34,6 @@ EVERY = 600.0  # seconds between its checkpoints
 def backbone_weights(arm: ArmSpec, recipe: Recipe, context: Context) -> dict[str, Tensor]:
     """The classifier's state for the arm's backbone. Raises InputError where it is neither there nor made here."""
     design = read_design(arm.model)
-    check_recipe(arm)
     kept = classifier_file(context.data, recipe.weights, design.backbone, arm.method, arm.params, recipe.pretrain_steps)
     state = kept.load(context.device)
     if state is None and recipe.weights in images.EMBEDDED:

@@ -16,11 +16,10 @@ from normbench.execution.task_api import Context, Result
 from normbench.hooks.builder import Refused, count_parameters, refusal, what_stands
 from normbench.training.loop import Trained
 from tasks.cost import data
-from tasks.cost.recipe import Recipe
+from tasks.cost.recipe import Recipe, baseline_of
 from tasks.cost.subjects import Step, copy_of, network_of, roofline_bytes, step_of
 from tasks.cost.timing import WHOLE, Clock, Times, clock_of, interleaved, ratio
 
-BASELINE = "batch_norm"  # where the model names no other one
 COPY = "copy"
 WARM_UP = 2  # steps that do not count: they compile, allocate, and let an optimizer make its state
 
@@ -33,7 +32,7 @@ def prepare(dataset: str, root: Path) -> str:
 def check(arm: ArmSpec) -> str | None:
     """Build the arm's model without memory. Returns why there is nothing to time, None where there is; raises InputError on mistakes."""
     recipe = Recipe(**arm.recipe)
-    return refusal(lambda: (_network(arm, recipe), _network(arm, recipe, _baseline(arm))))
+    return refusal(lambda: (_network(arm, recipe), _network(arm, recipe, baseline_of(arm))))
 
 
 def run(arm: ArmSpec, seed: int, context: Context, clock: Clock | None = None) -> Result:
@@ -50,7 +49,7 @@ def run(arm: ArmSpec, seed: int, context: Context, clock: Clock | None = None) -
         torch.manual_seed(seed)
         own = _network(arm, recipe)
         torch.manual_seed(seed)
-        baseline = _network(arm, recipe, _baseline(arm))
+        baseline = _network(arm, recipe, baseline_of(arm))
         steps = {"own": step_of(own, recipe, seed, context.device), "baseline": step_of(baseline, recipe, seed, context.device)}
         metrics = measure(steps, recipe, clock or clock_of(context.device, recipe.threads))
     except Refused as reason:
@@ -102,11 +101,6 @@ def no_compiler(device: torch.device) -> str | None:
     if shutil.which(name):
         return None
     return f"torch.compile needs a compiler, and there is no {name} on this machine: install it, or name another one in CXX (on a GPU CC)"
-
-
-def _baseline(arm: ArmSpec) -> str:
-    """The method that the arm's model is timed beside, at its defaults."""
-    return arm.model.get("baseline", BASELINE)
 
 
 def _network(arm: ArmSpec, recipe: Recipe, method: str | None = None) -> torch.nn.Module:

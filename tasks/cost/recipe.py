@@ -4,7 +4,10 @@ from typing import Literal
 
 from pydantic import Field
 
+from normbench.config.spec import ArmSpec
 from normbench.core.schema import Strict
+
+BASELINE = "batch_norm"  # where the model names no other one
 
 
 class Recipe(Strict):
@@ -31,3 +34,13 @@ class Recipe(Strict):
     def shape(self, channels: int) -> tuple[int, ...]:
         """(channels, [frames,] pixels, pixels): one sample of so many channels."""
         return (channels, *([self.frames] if self.frames else []), self.pixels, self.pixels)
+
+
+def baseline_of(arm: ArmSpec) -> str:
+    """The method that the arm's model is timed beside, at its defaults."""
+    return arm.model.get("baseline", BASELINE)
+
+
+def other_methods(arm: ArmSpec) -> list[str]:
+    """The methods that a run loads beside the arm's own."""
+    return [baseline_of(arm)]

@@ -15,17 +15,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from normbench.config.tasks import read_task
+from normbench.config.datasets import read_datasets
 from normbench.core.errors import InputError, unknown
 from normbench.execution import manifest
 from tasks.imagenet import foldercheck
 from tasks.imagenet.imagefolder import Folder, FolderBatches, FolderInOrder
-from tasks.imagenet.recipe import FOLDER
 from tasks.images import cifar, embedded
+from tasks.images.augments import FOLDER
 from tasks.images.batches import Batches, Images, InOrder
 from tasks.images.embedded import make
 
-DATASETS = read_task("imagenet").datasets
+DATASETS = read_datasets(Path(__file__).with_name("task.yaml"))
 EMBEDDED = tuple(name for name, dataset in DATASETS.items() if dataset.embedded)
 PIXELS = {name: dataset.pixels for name, dataset in DATASETS.items()}
 CLASSES = {name: dataset.classes for name, dataset in DATASETS.items()}

@@ -2,3 +2,4 @@
 
 IN_MEMORY = ("none", "flip", "crop", "crop_flip")  # batches.py
 OF_FOLDERS = ("none", "resized_crop_flip", "resized_crop_flip_jitter")  # imagefolder.py of the imagenet task
+FOLDER = "imagenet"  # the dataset that is read file by file; all others are held in memory

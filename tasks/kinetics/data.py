@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from normbench.config.tasks import read_task
+from normbench.config.datasets import read_datasets
 from normbench.core.errors import InputError
 from normbench.execution import manifest
 from normbench.training.checkpoint import Checkpoints
@@ -25,7 +25,7 @@ from tasks.kinetics.recipe import Recipe
 from tasks.kinetics.video import decoder
 
 CPU = torch.device("cpu")
-CLASSES = {name: dataset.classes for name, dataset in read_task("kinetics").datasets.items()}
+CLASSES = {name: dataset.classes for name, dataset in read_datasets(Path(__file__).with_name("task.yaml")).items()}
 
 
 def prepare(dataset: str, folder: Path) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from normbench import load_method
-from normbench.config.code_hash import code_of_run
+from normbench.config.code_hash import code_of_arm
 from normbench.config.recipe import Recipe
 from normbench.config.spec import ArmSpec, arm_from, digest
 from normbench.core.errors import InputError
@@ -68,7 +68,7 @@ def pretrain(arm: ArmSpec, seed: int, root: Path, name: str, device: torch.devic
     held_out = images.eval_batches(arm.dataset, data, batch_size=EVAL_BATCH, device=device)
     epoch_steps = images.train_batches(arm.dataset, data, **shared).steps_per_epoch
     steps = recipe.total_steps(epoch_steps)
-    identity = digest({"spec": asdict(arm), "seed": seed, "code": code_of_run(arm.task, arm.method)})
+    identity = digest({"spec": asdict(arm), "seed": seed, "code": code_of_arm(arm)})
     checkpoints = Checkpoints(folder / f".{name}.checkpoint", identity, CHECKPOINT_SECONDS)
     trained = fit(
         Training(

@@ -4,9 +4,6 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from normbench.config.spec import ArmSpec
-from normbench.config.tasks import read_task
-from normbench.core.errors import InputError
 from normbench.core.schema import Strict
 
 GAUSSIAN = "gaussian"  # the dataset that is drawn, as much of it as is wanted
@@ -48,16 +45,3 @@ class Recipe(Strict):
         if (self.steps is not None, self.lr is not None) != (trains, trains):
             raise ValueError("steps and lr go with measure: trajectory, which needs both")
         return self
-
-
-def check_recipe(arm: ArmSpec) -> None:
-    """Raises InputError where a batch of more images is wanted than the dataset has."""
-    if arm.dataset == GAUSSIAN:
-        return
-    there, recipe = read_task("propagation").datasets[arm.dataset].train, Recipe(**arm.recipe)
-    wanted = {"batch_size": recipe.batch_size, "calibration_samples": recipe.calibration_samples}
-    if recipe.compare_calibration:
-        wanted["compare_calibration"] = LARGE
-    for key, samples in wanted.items():
-        if samples > there:
-            raise InputError(f"{key}: {samples} images are wanted, and {arm.dataset} has {there} to train on; at most {there} would do")

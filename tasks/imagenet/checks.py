@@ -1,11 +1,8 @@
-"""How a network of images is trained: by the shared recipe, whose `augment` depends on how the dataset's images are kept. Torch-free."""
+"""What is wrong with a recipe, found while planning: `augment` depends on how the dataset's images are kept. Torch-free."""
 
-from normbench.config.recipe import Recipe as Recipe
 from normbench.config.spec import ArmSpec
 from normbench.core.errors import unknown
-from tasks.images.augments import IN_MEMORY, OF_FOLDERS
-
-FOLDER = "imagenet"  # the dataset that is read file by file; all others are held in memory
+from tasks.images.augments import FOLDER, IN_MEMORY, OF_FOLDERS
 
 
 def check_recipe(arm: ArmSpec) -> None:
