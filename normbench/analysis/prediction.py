@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import polars as pl
 
 from normbench.analysis.results import TRAINED_BY, guessing, metric_of
 from normbench.config.spec import model_label
@@ -32,6 +33,7 @@ PROPERTIES = {
     "dead_fraction_init": "dead_fraction_init",
 }
 COLUMNS = ["arm", "method", "model", "dataset", "seeds", "trained", "predicted", "probability", *PROPERTIES, "speed"]
+READ = ["run", "task", "dataset", "model", "method", "arm", "status", "metric", "value"]  # of runs.parquet
 FEWEST = 10  # arms of other methods that a rule needs; with fewer a tree of three questions fits anything
 
 
@@ -41,13 +43,19 @@ def main() -> int:
     parser.add_argument("--output", type=Path, required=True)
     args = parser.parse_args()
     try:
-        table = judged(arms(read_table(args.root, RUNS).to_pandas()))
+        table = judged(arms(read_runs(args.root)))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     with whole_file(args.output, "w") as file:
         table.to_csv(file, index=False, float_format="%.6g", lineterminator="\n")
     return 0
+
+
+def read_runs(root: Path) -> pd.DataFrame:
+    """What `arms` reads of runs.parquet: a hundred thousand runs of all tasks need not become objects."""
+    runs = read_table(root, RUNS, pl.Categorical).filter(pl.col("task") == TASK).select(READ)
+    return runs.with_columns(pl.col(pl.Categorical).cast(pl.String)).to_pandas()
 
 
 def arms(runs: pd.DataFrame) -> pd.DataFrame:
