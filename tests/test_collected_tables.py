@@ -22,6 +22,7 @@ RECORDS = {
 def test_columns_have_their_types_whatever_the_number_of_rows(records, tmp_path):
     write_tables(records, tmp_path)
     for file in PARQUET:
+        assert table_of([], file).schema == schema(file)
         assert pl.read_parquet_schema(tmp_path / file.path) == schema(file)  # as written, by whichever reader
         assert read_table(tmp_path, file).schema == schema(file)
         assert read_table(tmp_path, file, pl.Categorical).height == read_table(tmp_path, file).height

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from normbench.config.papers import Arm, Claim, Paper, paper_keys, read_paper, reported_number, reported_numbers
+from normbench.config.papers import Arm, Claim, Paper, paper_keys, read_paper, reported_number
 from normbench.config.spec import ArmSpec
 from normbench.config.tasks import load_adapter, read_task, recipe_schema
 from normbench.core.schema import Strict, validated
@@ -199,7 +199,7 @@ def test_published_coordinates_resolve(key):
 def test_the_papers_tables_show_every_published_number_of_their_metric(key, table):
     shown = {tuple(w.get(p) for p in ("table", "setting", "method", "metric")) for _, _, w, _ in cells(read_paper(key))}
     metrics = {where[3] for where in shown if where[0] == table and where[2]}
-    published = {k[1:] for k in reported_numbers() if k[0] == key and k[1] == table and k[4] in metrics}
+    published = {k[1:] for k in read_paper(key).numbers() if k[0] == key and k[1] == table and k[4] in metrics}
     assert published and published <= shown
 
 

@@ -46,3 +46,4 @@ def test_missing_places_do_not_count_and_places_that_stand_twice_are_averaged():
     assert (places.tolist(), values.tolist()) == ([1.0, 2.0], [1.0, 5.0])
     assert [a.tolist() for a in means(np.array([3, 1]), np.array([0.5, 0.25]))] == [[1, 3], [0.25, 0.5]]
     assert [a.tolist() for a in means(np.array([1, 1]), np.array([0.5, np.nan]))] == [[1], [0.5]]  # as what is missing
+    assert [a.tolist() for a in means(np.array([np.nan]), np.array([0.5]))] == [[], []]

@@ -14,8 +14,8 @@ from normbench.config.method_files import METHODS, method_names, read_method
 from normbench.core.errors import InputError
 from normbench.core.schema import ROOT
 from normbench.hooks.methods import load_method
+from normbench.planning.make import Selection, make_plan
 from normbench.planning.pipeline import open_pipeline
-from normbench.planning.plan import Selection, make_plan
 
 ONE_PAPER = ("norm_matters",)
 
@@ -139,7 +139,7 @@ def planned(site) -> subprocess.CompletedProcess:
     """The guests of a plan and their files, in a process that has what is installed in `site`."""
     code = """import json
 from normbench.config.method_files import read_method
-from normbench.planning.plan import make_plan, Selection
+from normbench.planning.make import make_plan, Selection
 guests = make_plan("tiny", Selection(papers=("norm_matters",))).guests
 print(json.dumps([word for name in guests for word in (name, str(read_method(name).path))]))"""
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{site}", "PYTHONDONTWRITEBYTECODE": "1"}

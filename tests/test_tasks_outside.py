@@ -4,11 +4,10 @@ import pytest
 from outside import ADAPTER, TASK, write_paper, write_task
 
 from normbench.config.code_hash import code_of_run
-from normbench.config.papers import paper_file, paper_inputs, read_paper
-from normbench.config.reported import reported_number
+from normbench.config.papers import paper_file, read_paper, reported_number
 from normbench.config.tasks import load_adapter, load_preparer, read_task, readable_tasks, task_folder, task_names
 from normbench.core.errors import InputError
-from normbench.planning.plan import Selection, make_plan
+from normbench.planning.make import Selection, make_plan
 
 
 @pytest.fixture
@@ -96,7 +95,7 @@ def test_a_paper_outside_is_planned_with_what_its_task_says_of_the_tier(tasks, p
     (spec,) = plan.arms.values()
     assert (spec.recipe["steps"], spec.recipe["lr"], spec.model["width"]) == (9, 0.2, 1)
     assert plan.seeds(spec.id) == [7]
-    assert paper_file("theirs") == str(path) and str(path) in paper_inputs(["theirs"])
+    assert paper_file("theirs") == str(path) and path in read_paper("theirs").inputs()
 
 
 def test_what_a_paper_says_of_a_tier_wins_over_its_task_and_loses_to_itself_for_an_arm(tasks, papers):
@@ -180,10 +179,10 @@ def test_published_numbers_lie_beside_a_papers_yaml(tasks, papers):
     path = write_paper(papers, "theirs", "outside_l").with_name("theirs.reported.csv")
     path.write_text(HEAD + "theirs,t,s,none,score,12.5,%,,verbatim,,s,\n", encoding="utf-8")
     where = {"table": "t", "setting": "s", "method": "none", "metric": "score"}
-    assert reported_number("theirs", where, "here")["value"] == "12.5"
+    assert reported_number(read_paper("theirs"), where, "here")["value"] == "12.5"
     cited = {"paper": "skipinit", "table": "table 1-2", "setting": "cifar10 wide_resnet depth100", "method": "divide_sqrt2"}
-    assert reported_number("theirs", {**cited, "metric": "test_top1"}, "here")["value"] == "88.9"
-    assert str(path) in paper_inputs(["theirs"])
+    assert reported_number(read_paper("theirs"), {**cited, "metric": "test_top1"}, "here")["value"] == "88.9"
+    assert path in read_paper("theirs").inputs()
 
 
 @pytest.mark.parametrize("row, says", [(OURS, "'skipinit'"), ("theirs,t,s,m,x,1,%,,verbatim,,s,\n" * 2, "twice")])

@@ -48,7 +48,7 @@ def test_a_method_is_loaded(installed):
 
 
 def test_a_tier_is_planned_and_an_adapter_loaded(installed):
-    code = """from normbench.planning.plan import make_plan
+    code = """from normbench.planning.make import make_plan
 from normbench.config.tasks import load_adapter
 print(len(make_plan("tiny").arms), load_adapter("imagenet").__file__)"""
     arms, file = outside(installed, code)
