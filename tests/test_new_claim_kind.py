@@ -59,7 +59,7 @@ from normbench.reporting.summary import read_claims
 
 with contextlib.redirect_stdout(io.StringIO()) as printed:
     root = make_build(Path("build"), "quick", ("rescalenet",))
-    with mock.patch.object(sys, "argv", ["plan_report", "--root", str(root)]):
+    with mock.patch.object(sys, "argv", ["plan_report", "--config", json.dumps({{"papers": "rescalenet"}})]):
         plan_report.main()
 paper, measured, rows = read_paper("rescalenet"), Measured.read(root), read_claims(root / "claims.csv")
 (row,) = [row for row in rows if row["claim"] == "beats-fixup"]

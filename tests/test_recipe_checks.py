@@ -1,8 +1,5 @@
 """What a recipe names is there: every mistake is one sentence before anything trains, with arm, key, value and what would do."""
 
-import json
-from dataclasses import asdict
-
 import pytest
 from detectors import an_arm as a_detector
 from records_on_disk import run_main
@@ -10,9 +7,10 @@ from records_on_disk import run_main
 from normbench.config.papers import Arm
 from normbench.config.recipe_fields import RecipeFields
 from normbench.config.tasks import recipe_fields, recipe_schema, task_names
-from normbench.config.tiers import TierFile, as_guest, points
+from normbench.config.tiers import TierFile, as_guest, points, read_tier
 from normbench.core.errors import InputError
 from normbench.planning import check
+from normbench.planning.plan import Effort, Plan
 
 PAPER = TierFile.model_validate(
     {
@@ -83,11 +81,8 @@ def test_an_arm_that_follows_norms_names_who_recorded_them():
 
 def checked(root, **specs) -> int:
     """The exit code of the rule that tries every arm of a plan."""
-    plan = {
-        "arms": {name: {"spec": asdict(spec)} for name, spec in specs.items()},
-        "points": [{"paper": "some", "arm": name, "point": {}, "id": name} for name in specs],
-    }
-    (root / "plan.json").write_text(json.dumps(plan))
+    points = {("some", name): [({}, name)] for name in specs}
+    Plan(read_tier("tiny"), {}, [], specs, {name: Effort((0,), 1.0, 0) for name in specs}, points).write(root)
     return run_main(check.main, root, "--output", str(root / "checked.json"))
 
 

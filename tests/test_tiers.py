@@ -175,7 +175,7 @@ def test_a_plan_whose_tier_lists_less_than_its_papers_want_is_refused(monkeypatc
     at = tier.tasks["propagation"]
     less = at.model_copy(update={part: {k: v for k, v in getattr(at, part).items() if k != name}})
     changed = tier.model_copy(update={"tasks": {**tier.tasks, "propagation": less}})
-    monkeypatch.setattr("normbench.planning.plan.read_tier", lambda _: changed)
+    monkeypatch.setattr("normbench.planning.make.read_tier", lambda _: changed)
     with pytest.raises(InputError, match=rf"^workflows/tiers/quick.yaml: tasks.propagation.{part}: .*{name!r} of papers/"):
         make_plan("quick")
 
