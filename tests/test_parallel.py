@@ -7,9 +7,11 @@ from dataclasses import replace
 
 import pytest
 import torch
-from processes_of_a_training import trained
+from processes_of_a_training import NETS, held_out, trained
+from trainings import BATCH
 
 from normbench.core.schema import ROOT
+from normbench.training.classification import evaluate
 from normbench.training.distributed import Processes, from_torchrun
 
 RANKS = 2
@@ -44,7 +46,22 @@ def test_every_process_ends_with_the_same_weights_and_curves(ranks):
     for name, first in ranks[0].items():
         second = ranks[1][name]
         assert first["curves"] == second["curves"], name
-        assert all(torch.equal(v, second["state"][k]) for k, v in first["state"].items() if "running" not in k), name
+        assert all(torch.equal(v, second["state"][k]) for k, v in first["state"].items()), name
+
+
+def test_what_is_evaluated_is_the_first_processs_network(ranks):
+    """Each process follows running statistics of its own batches; all of them evaluate those that the first one saves."""
+    first = ranks[0]["batch_norm"]
+    model = NETS["batch_norm"]().double()
+    model.load_state_dict(first["state"])
+    whole = evaluate(model, held_out())
+    for name, value in whole.items():
+        assert first["curves"][name][-1] == (8, pytest.approx(value, rel=1e-12)), name
+
+
+def test_samples_are_those_of_all_processes(ranks):
+    for name in ("layer_norm", "accumulated", "resumed"):
+        assert [rank[name]["samples"] for rank in ranks] == [8 * BATCH] * RANKS, name
 
 
 def test_batch_norms_batch_is_that_of_a_process(ranks):
