@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from patience import PATIENCE
 from processes_of_a_training import NETS, held_out, trained
 from trainings import BATCH
 
@@ -24,7 +25,7 @@ def ranks(tmp_path_factory) -> list[dict]:
     words = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={RANKS}", "tests/processes_of_a_training.py", str(folder)]
     paths = f"{ROOT}:{ROOT / 'tests'}"
     environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-    done = subprocess.run([sys.executable, *words], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240)
+    done = subprocess.run([sys.executable, *words], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr[-3000:]
     return [torch.load(folder / f"rank{rank}.pt", weights_only=True) for rank in range(RANKS)]
 
