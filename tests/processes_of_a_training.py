@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from trainings import batch, recipe, small_net, training
 
+from normbench.core.errors import InputError
 from normbench.training.checkpoint import Checkpoints
 from normbench.training.classification import evaluate
 from normbench.training.distributed import from_torchrun, together
@@ -79,8 +80,14 @@ def main() -> None:
             trained("dropout", **who, path=folder / "run.pt", kill=3)
         except Interrupted:
             stopped = 1
+        stopped_after = Checkpoints(folder / "run.pt", "this", 0).load(CPU)["step"]
         model, found = trained("dropout", **who, path=folder / "run.pt")
-        results["resumed"] = {**ended_with(model, found), "stopped": stopped}
+        try:  # the checkpoint lies in a folder that the last process does not see
+            trained("dropout", **who, path=folder / ("run.pt" if processes.first else "elsewhere.pt"))
+            results["apart"] = ""
+        except InputError as error:
+            results["apart"] = str(error)
+        results["resumed"] = {**ended_with(model, found), "stopped": stopped, "stopped_after": stopped_after}
     torch.save(results, folder / f"rank{processes.rank}.pt")
 
 

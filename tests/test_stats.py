@@ -83,6 +83,22 @@ def test_kendall_interval_covers_where_several_seeds_share_a_level():
     assert coverage(np.random.default_rng(0), draw, 0.0, draws=1200) == pytest.approx(0.95, abs=0.015)
 
 
+def concordances(levels, orders):
+    """Kendall's S of each row of `orders` with `levels`."""
+    i, j = np.triu_indices(len(levels), 1)
+    levels = np.asarray(levels)
+    return (np.sign(levels[j] - levels[i]) * np.sign(orders[:, j] - orders[:, i])).sum(1)
+
+
+@pytest.mark.parametrize("levels", [range(7), [0, 0, 0, 1, 1, 2, 3], [0, 0, 0, 0, 1, 1, 2]])
+def test_ties_widen_kendalls_variance_by_what_they_add_to_that_of_all_orders(levels):
+    """Without ties the variance is 0.437 / (n - 4); tau-b = S / sqrt(all pairs * pairs of different levels)."""
+    orders = np.array(list(itertools.permutations(range(7))))
+    untied = sum(a != b for a, b in itertools.combinations(levels, 2))
+    widened = np.var(concordances(levels, orders) / math.sqrt(21 * untied)) / np.var(concordances(range(7), orders) / 21)
+    assert stats.kendall(list(levels), orders[9].tolist()).se ** 2 == pytest.approx(0.437 / 3 * widened, rel=1e-9)
+
+
 @pytest.mark.parametrize(("n", "m"), [(2, 2), (3, 3), (3, 5)])
 def test_welch_shows_the_detectable_difference_in_four_of_five(n, m):
     rng = np.random.default_rng(1)
@@ -215,6 +231,10 @@ def test_a_trend_over_many_values_is_the_permutations_in_the_time_of_sorting(mon
     levels = np.repeat(np.arange(3), 51)
     values = list(rng.normal(size=153) + 0.12 * levels)
     quick = stats.p_trend(levels, values)
+    n, tied = 153, 51
+    spread = math.sqrt((n * (n - 1) * (2 * n + 5) - 3 * tied * (tied - 1) * (2 * tied + 5)) / 18)  # of S (Kendall 1970)
+    normal = reference.norm.sf(concordances(levels, np.array([values]))[0] / spread)
+    assert quick == pytest.approx((normal, 1 - normal), rel=1e-9)
     monkeypatch.setattr(stats, "NORMAL_ABOVE", 1_000)
     monkeypatch.setattr(stats, "PERMUTATIONS", 999)
     assert quick == pytest.approx(stats.p_trend(levels, values), abs=0.02)

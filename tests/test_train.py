@@ -40,7 +40,8 @@ def test_the_loop_is_a_bare_loop_to_the_last_bit():
 
 
 def test_every_sample_that_went_through_a_step_is_counted():
-    assert fit(training(small_net(), recipe())).samples == 8 * BATCH
+    trained = fit(training(small_net(), recipe()))
+    assert trained.samples == 8 * BATCH and 0 < trained.step_seconds <= trained.seconds
     assert fit(training(small_net(), recipe(device_batch_size=4))).samples == 8 * BATCH
 
 
