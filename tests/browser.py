@@ -6,15 +6,14 @@ import itertools
 import json
 import os
 import subprocess
-import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from debian import program
+from patience import until
 
 CHROMIUM = (("chromium", "chromium-browser", "google-chrome"), "chromium fonts-dejavu-core")
-PATIENCE = 60.0  # seconds for one answer, on a busy machine
 OPTIONS = (
     "--headless=new",
     "--remote-debugging-pipe",
@@ -44,13 +43,12 @@ class Browser:
         for domain in ("Page", "Runtime", "Network", "Log"):
             self._send(f"{domain}.enable")
 
-    def open(self, address: str) -> float:
-        """Seconds until the page's load event."""
-        self.loaded, began = False, time.perf_counter()
+    def open(self, address: str) -> None:
+        """Returns with the page's load event."""
+        self.loaded = False
         self._send("Page.navigate", url=address)
         while not self.loaded:
             self._next()
-        return time.perf_counter() - began
 
     def size(self, width: int, height: int) -> None:
         self._send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
@@ -66,10 +64,7 @@ class Browser:
 
     def until(self, script: str) -> None:
         """Waits for an expression to become true."""
-        end = time.monotonic() + PATIENCE
-        while not self.do(script):
-            assert time.monotonic() < end, f"never came true: {script}"
-            time.sleep(0.05)
+        until(lambda: self.do(script), script)
 
     def press(self, key: str) -> None:
         """A key, as a hand presses it."""
@@ -135,6 +130,6 @@ def browser(profile: Path):
         yield Browser(process, our_in, our_out)
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait()
         os.close(our_in)
         os.close(our_out)

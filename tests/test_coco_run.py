@@ -18,7 +18,7 @@ from normbench.execution.task_api import Context
 from normbench.training.checkpoint import Checkpoints
 from normbench.training.loop import Interrupted
 from tasks.coco import adapter, evaluation, monitor, pretrained, recipe, torchvision_engine
-from tasks.coco.annotations import read_split
+from tasks.coco.annotations import Split, read_split
 from tasks.coco.embedded import DATASET
 from tasks.coco.recipe import Recipe
 from tasks.coco.samples import targets
@@ -180,6 +180,35 @@ def test_what_is_exactly_there_is_100_and_nothing_found_is_0(root):
     assert set(full.values()) == {100.0} and set(empty.values()) == {0.0} and full.keys() == empty.keys()
     assert "box_ap_large" not in full and "box_ap_small" in full  # no object is that large: a missing number, not a zero
     assert not any(name.startswith("mask") for name in evaluation.average_precision(split, exact, False))
+
+
+def one_object(side: int) -> Split:
+    """An image of 200 by 200 pixels with one square object, `side` pixels wide, at its upper left corner."""
+    corners = [0, 0, side, 0, side, side, 0, side]
+    shape = {"id": 1, "image_id": 1, "category_id": 7, "bbox": [0, 0, side, side], "area": side**2, "iscrowd": 0}
+    truth = {
+        "images": [{"id": 1, "width": 200, "height": 200}],
+        "annotations": [{**shape, "segmentation": [corners]}],
+        "categories": [{"id": 7, "name": "square"}],
+    }
+    return Split(Path("one.json"), [7], ["square"], [], truth, {})
+
+
+def overlapping(side: int, box: float, mask: float) -> list[dict]:
+    """A detection whose box and mask are these shares of the object, and so have these overlaps (IoU) with it."""
+    held = torch.zeros(1, 200, 200, dtype=torch.bool)
+    held[:, : round(side * mask), :side] = True
+    found = {"boxes": torch.tensor([[0.0, 0.0, side, side * box]]), "labels": torch.tensor([0]), "scores": torch.tensor([0.9])}
+    return evaluation.as_results({**found, "masks": held}, 1, [7])
+
+
+@pytest.mark.parametrize("side, size", [(25, "small"), (50, "medium"), (100, "large")])
+def test_each_number_is_that_of_its_threshold_and_size(side, size):
+    """AP is 100 at each threshold that the overlap reaches: of 0.5, 0.55, ..., 0.95, a box at 0.62 reaches three, a mask at 0.84 seven."""
+    found = evaluation.average_precision(one_object(side), overlapping(side, box=0.62, mask=0.84), masks=True)
+    expected = {"box_ap": 30.0, "box_ap50": 100.0, "box_ap75": 0.0, f"box_ap_{size}": 30.0}
+    expected |= {"mask_ap": 70.0, "mask_ap50": 100.0, "mask_ap75": 100.0, f"mask_ap_{size}": 70.0}
+    assert found == pytest.approx(expected, abs=1e-9)
 
 
 # Recipes and engines

@@ -7,9 +7,12 @@ from dataclasses import replace
 
 import pytest
 import torch
-from processes_of_a_training import trained
+from patience import PATIENCE
+from processes_of_a_training import NETS, held_out, trained
+from trainings import BATCH
 
 from normbench.core.schema import ROOT
+from normbench.training.classification import evaluate
 from normbench.training.distributed import Processes, from_torchrun
 
 RANKS = 2
@@ -22,7 +25,7 @@ def ranks(tmp_path_factory) -> list[dict]:
     words = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={RANKS}", "tests/processes_of_a_training.py", str(folder)]
     paths = f"{ROOT}:{ROOT / 'tests'}"
     environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-    done = subprocess.run([sys.executable, *words], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240)
+    done = subprocess.run([sys.executable, *words], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr[-3000:]
     return [torch.load(folder / f"rank{rank}.pt", weights_only=True) for rank in range(RANKS)]
 
@@ -41,10 +44,25 @@ def test_the_losses_of_two_processes_are_those_of_one(name, ranks):
 
 
 def test_every_process_ends_with_the_same_weights_and_curves(ranks):
-    for name, first in ranks[0].items():
+    for name, first in ((name, first) for name, first in ranks[0].items() if name != "apart"):
         second = ranks[1][name]
         assert first["curves"] == second["curves"], name
-        assert all(torch.equal(v, second["state"][k]) for k, v in first["state"].items() if "running" not in k), name
+        assert all(torch.equal(v, second["state"][k]) for k, v in first["state"].items()), name
+
+
+def test_what_is_evaluated_is_the_first_processs_network(ranks):
+    """Each process follows running statistics of its own batches; all of them evaluate those that the first one saves."""
+    first = ranks[0]["batch_norm"]
+    model = NETS["batch_norm"]().double()
+    model.load_state_dict(first["state"])
+    whole = evaluate(model, held_out())
+    for name, value in whole.items():
+        assert first["curves"][name][-1] == (8, pytest.approx(value, rel=1e-12)), name
+
+
+def test_samples_are_those_of_all_processes(ranks):
+    for name in ("layer_norm", "accumulated", "resumed"):
+        assert [rank[name]["samples"] for rank in ranks] == [8 * BATCH] * RANKS, name
 
 
 def test_batch_norms_batch_is_that_of_a_process(ranks):
@@ -67,9 +85,13 @@ def test_the_batch_that_a_device_sees_at_once_is_batch_norms():
 
 def test_a_notice_to_one_process_stops_all_and_the_run_ends_as_if_there_had_been_none(ranks):
     for rank in ranks:
-        assert rank["resumed"]["stopped"] == 1
+        assert rank["resumed"]["stopped"] == 1 and rank["resumed"]["stopped_after"] == 4
         assert rank["resumed"]["curves"] == rank["dropout"]["curves"]
         assert all(torch.equal(v, rank["dropout"]["state"][k]) for k, v in rank["resumed"]["state"].items())
+
+
+def test_processes_that_do_not_read_one_checkpoint_start_nothing(ranks):
+    assert all("different checkpoints" in rank["apart"] and "shared folder" in rank["apart"] for rank in ranks)
 
 
 def test_processes_drop_different_units(ranks):

@@ -8,14 +8,17 @@ import time
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE, until
 from records_on_disk import CODE, SPEC, all_done
 
 from normbench.core.files import write_json
+from normbench.core.schema import ROOT
 from normbench.execution.work_stealing import LOOK_EVERY
 from normbench.planning.folders import Folders
 from normbench.planning.pipeline import write_jobs
 
 SCRIPT = Path(__file__).with_name("shared_job.py")
+ENVIRONMENT = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}
 
 
 class Jobs:
@@ -33,7 +36,7 @@ class Jobs:
     def start(self, job: str, share: bool = True) -> subprocess.Popen:
         words = ["--root", self.folders.root, "--data", self.folders.build, "--job", job, *(["--share"] if share else [])]
         command = [sys.executable, SCRIPT, self.folder, *words]
-        return subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True, env={**os.environ, "CUDA_VISIBLE_DEVICES": ""})
+        return subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
 
     def hold(self, *arms: str) -> None:
         for arm in arms:
@@ -48,11 +51,12 @@ class Jobs:
         return [(what, arm, int(pid)) for what, arm, pid in lines if not of or arm in of]
 
     def wait_for(self, what: str, arm: str, process: subprocess.Popen) -> None:
-        for _ in range(1200):
-            if (what, arm, process.pid) in self.said():
-                return
-            time.sleep(0.05)
-        raise AssertionError(f"{arm} never {what} in {process.args}: {self.said()}")
+        def ended_or_said() -> bool:
+            ended = process.poll() is not None  # looked at first: what it said before its end counts
+            return (what, arm, process.pid) in self.said() or ended
+
+        until(ended_or_said, f"{arm} {what} in {process.args}")
+        assert (what, arm, process.pid) in self.said(), process.stderr.read()
 
     def done(self, job: str) -> bool:
         return self.folders.job(job).with_suffix(".done").is_file()
@@ -69,9 +73,9 @@ def test_who_has_no_run_left_takes_the_last_of_the_others_and_each_is_trained_on
     if share:
         jobs.wait_for("ended", "arm1", short)
     else:
-        assert short.wait(60) == 0
+        assert short.wait(PATIENCE) == 0
     jobs.let_go("arm0")
-    assert (long.wait(60), short.wait(60)) == (0, 0), (long.communicate(), short.communicate())
+    assert (long.wait(PATIENCE), short.wait(PATIENCE)) == (0, 0), (long.communicate(), short.communicate())
     assert [arm for what, arm, pid in jobs.said() if (what, pid) == ("began", short.pid)] == ["alone", *(arms[:0:-1] if share else [])]
     assert sorted(arm for what, arm, _ in jobs.said() if what == "began") == ["alone", *arms]
     assert all(all_done(jobs.folders, arm) for arm in ["alone", *arms]) and jobs.done("long") and jobs.done("short")
@@ -85,10 +89,10 @@ def test_a_run_that_needs_anothers_norms_waits_for_it(tmp_path):
     jobs.wait_for("began", "source", long)
     short = jobs.start("short")
     jobs.wait_for("ended", "other", short)
-    assert short.wait(60) == 0
+    assert short.wait(PATIENCE) == 0
     assert not jobs.said("corrected")
     jobs.let_go("source")
-    assert long.wait(60) == 0
+    assert long.wait(PATIENCE) == 0
     assert [(what, arm) for what, arm, _ in jobs.said("source", "corrected")][1:3] == [("ended", "source"), ("began", "corrected")]
     assert all_done(jobs.folders, "corrected")
 
@@ -107,7 +111,7 @@ def test_what_a_killed_process_had_taken_is_trained_by_the_job_that_it_is_of(tmp
     idle.kill()
     jobs.wait_for("began", "last", long)
     jobs.let_go("last")
-    assert (long.wait(60), idle.wait(60)) == (0, -signal.SIGKILL)
+    assert (long.wait(PATIENCE), idle.wait(PATIENCE)) == (0, -signal.SIGKILL)
     assert jobs.said("last")[-1] == ("ended", "last", long.pid)
     assert all_done(jobs.folders, "last") and jobs.done("long") and not jobs.done("idle")
 
@@ -118,9 +122,9 @@ def test_a_mistake_is_told_by_the_job_that_it_is_of_and_ends_what_needs_its_norm
     long = jobs.start("long")
     jobs.wait_for("began", "first", long)
     short = jobs.start("short")
-    assert short.wait(60) == 0 and short.stderr.read() == "", "what fails there is another's to tell"
+    assert short.wait(PATIENCE) == 0 and short.stderr.read() == "", "what fails there is another's to tell"
     assert ("began", "bad", short.pid) in jobs.said()
     jobs.let_go("first")
-    assert long.wait(60) == 1
+    assert long.wait(PATIENCE) == 1
     assert long.stderr.read().splitlines() == ["error: bad: is a mistake", "error: needs: needs the weight norms of bad, which failed"]
     assert all_done(jobs.folders, "first") and not all_done(jobs.folders, "needs") and not jobs.done("long")

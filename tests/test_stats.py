@@ -53,6 +53,25 @@ def test_correlation_interval_covers_the_true_correlation(name, rho, truth):
     assert coverage(np.random.default_rng(0), draw, truth, draws=1200) == pytest.approx(0.95, abs=0.015)
 
 
+def test_spearmans_interval_is_fishers_made_wider_by_the_root_of_1_06():
+    """Six swaps of neighbors among 28 ranks: r = 1 - 6 * 12 / (28 * 783); 1.06 / 25 is the variance of atanh(r)."""
+    x = list(range(28))
+    y = [i + 1 if i % 2 == 0 else i - 1 for i in range(12)] + x[12:]
+    found, r = stats.spearman(x, y), 1 - 6 * 12 / (28 * 783)
+    assert found.r == pytest.approx(r, rel=1e-12) and found.se == pytest.approx(math.sqrt(1.06) / 5, rel=1e-12)
+    half = 1.959963984540054 * math.sqrt(1.06) / 5
+    assert (found.low, found.high) == pytest.approx((math.tanh(math.atanh(r) - half), math.tanh(math.atanh(r) + half)), rel=1e-9)
+
+
+def test_spearmans_standard_error_is_the_spread_of_its_estimates():
+    """At 1 / (n - 3), which is Pearson's variance, it would be six percent too small."""
+    n, rho = 30, 0.5
+    x, noise = np.random.default_rng(9).normal(size=(2, 40_000, n))
+    a, b = (values.argsort(1).argsort(1) - (n - 1) / 2 for values in (x, rho * x + math.sqrt(1 - rho**2) * noise))
+    spread = np.var(np.arctanh((a * b).sum(1) / (a * a).sum(1)))
+    assert stats.spearman(x[0], noise[0]).se ** 2 == pytest.approx(spread, rel=0.03)
+
+
 def test_kendall_interval_covers_where_several_seeds_share_a_level():
     """Without the ties' part of the variance this is 0.92."""
     levels = np.repeat([0, 1, 2], 3)
@@ -62,6 +81,22 @@ def test_kendall_interval_covers_where_several_seeds_share_a_level():
         return found.low, found.high
 
     assert coverage(np.random.default_rng(0), draw, 0.0, draws=1200) == pytest.approx(0.95, abs=0.015)
+
+
+def concordances(levels, orders):
+    """Kendall's S of each row of `orders` with `levels`."""
+    i, j = np.triu_indices(len(levels), 1)
+    levels = np.asarray(levels)
+    return (np.sign(levels[j] - levels[i]) * np.sign(orders[:, j] - orders[:, i])).sum(1)
+
+
+@pytest.mark.parametrize("levels", [range(7), [0, 0, 0, 1, 1, 2, 3], [0, 0, 0, 0, 1, 1, 2]])
+def test_ties_widen_kendalls_variance_by_what_they_add_to_that_of_all_orders(levels):
+    """Without ties the variance is 0.437 / (n - 4); tau-b = S / sqrt(all pairs * pairs of different levels)."""
+    orders = np.array(list(itertools.permutations(range(7))))
+    untied = sum(a != b for a, b in itertools.combinations(levels, 2))
+    widened = np.var(concordances(levels, orders) / math.sqrt(21 * untied)) / np.var(concordances(range(7), orders) / 21)
+    assert stats.kendall(list(levels), orders[9].tolist()).se ** 2 == pytest.approx(0.437 / 3 * widened, rel=1e-9)
 
 
 @pytest.mark.parametrize(("n", "m"), [(2, 2), (3, 3), (3, 5)])
@@ -196,6 +231,10 @@ def test_a_trend_over_many_values_is_the_permutations_in_the_time_of_sorting(mon
     levels = np.repeat(np.arange(3), 51)
     values = list(rng.normal(size=153) + 0.12 * levels)
     quick = stats.p_trend(levels, values)
+    n, tied = 153, 51
+    spread = math.sqrt((n * (n - 1) * (2 * n + 5) - 3 * tied * (tied - 1) * (2 * tied + 5)) / 18)  # of S (Kendall 1970)
+    normal = reference.norm.sf(concordances(levels, np.array([values]))[0] / spread)
+    assert quick == pytest.approx((normal, 1 - normal), rel=1e-9)
     monkeypatch.setattr(stats, "NORMAL_ABOVE", 1_000)
     monkeypatch.setattr(stats, "PERMUTATIONS", 999)
     assert quick == pytest.approx(stats.p_trend(levels, values), abs=0.02)

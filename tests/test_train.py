@@ -39,6 +39,12 @@ def test_the_loop_is_a_bare_loop_to_the_last_bit():
         assert torch.equal(a, b), name
 
 
+def test_every_sample_that_went_through_a_step_is_counted():
+    trained = fit(training(small_net(), recipe()))
+    assert trained.samples == 8 * BATCH and 0 < trained.step_seconds <= trained.seconds
+    assert fit(training(small_net(), recipe(device_batch_size=4))).samples == 8 * BATCH
+
+
 def test_curves_are_means_over_windows_of_a_fiftieth_of_the_run():
     made = recipe(steps=101)
     trained, model = fit(training(small_net(), made)), small_net()
@@ -64,6 +70,20 @@ def test_gradients_are_clipped_to_the_recipes_norm():
     fit(training(model, recipe(steps=1, lr=1.0, momentum=0.0, weight_decay=0.0, grad_clip=1e-3)))
     step = torch.cat([(p.detach() - s).flatten() for p, s in zip(model.parameters(), start, strict=True)])
     assert float(step.norm()) == pytest.approx(1e-3, rel=1e-3)
+
+
+@pytest.mark.parametrize("grad_clip", [None, 10.0])
+def test_half_precision_takes_the_steps_of_single_precision(grad_clip):
+    """The loss is scaled against underflow; the step (and the norm that clipping looks at) is that of the unscaled gradients."""
+
+    def moved(precision: str) -> torch.Tensor:
+        model = small_net("layer_norm")
+        start = [p.detach().clone() for p in model.parameters()]
+        fit(training(model, recipe(steps=1, lr=0.1, momentum=0.0, precision=precision, grad_clip=grad_clip)))
+        return torch.cat([(p.detach() - s).flatten() for p, s in zip(model.parameters(), start, strict=True)])
+
+    single, half = moved("float32"), moved("emulated_float16")
+    assert 0 < float((half - single).norm()) < 0.01 * float(single.norm())
 
 
 def poisoned(step: int, value: float):

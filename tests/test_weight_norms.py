@@ -138,6 +138,25 @@ def test_scheduled_norms_are_the_recorded_ones_times_root_one_over_gamma_per_mil
     assert controls.scheduled_ids() == {id(p) for p in controlled_weights(model).values()}
 
 
+def test_a_whole_run_takes_corrected_steps():
+    """w - lr (n_own / n_recorded)^2 g for each channel of each convolution, the recorded norms those of the step's period."""
+    made = recipe(momentum=0.0, weight_decay=0.0, norm_control="correct_lr", norm_every=3)
+    model, bare = small_net(seed=1), small_net(seed=1)
+    recorded = {name: np.stack([n * factor for factor in (0.5, 2.0)]) for name, n in norms_of(model).items()}
+    fit(training(model, made, norms=recorded))
+    for step in range(8):
+        x, y = batch(step)
+        nn.functional.cross_entropy(bare.train()(x), y).backward()
+        own = norms_of(bare)
+        with torch.no_grad():
+            for name, p in bare.named_parameters():
+                ratio = torch.from_numpy(own[name] / recorded[name][min(step // 3, 1)]).view(-1, 1, 1, 1) if p.ndim > 2 else 1.0
+                p -= made.lr * ratio**2 * p.grad
+        bare.zero_grad()
+    for (name, a), b in zip(model.named_parameters(), bare.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5, msg=lambda m, n=name: f"{n}: {m}")
+
+
 def test_a_whole_run_ends_with_the_scheduled_norms_and_records_what_it_should():
     fields = {"schedule": "step", "milestones": (0.5,), "norm_every": 2}
     recorded = fit(training(small_net(), recipe(norm_control="record", **fields))).norms

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from patience import PATIENCE
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -14,7 +15,6 @@ from normbench.conformance.nets import batches, small_nets
 from normbench.hooks.methods import Method, load_method
 
 STEPS, RATE, RANKS = 2, 0.05, 2
-LIMIT = 240  # seconds, for all methods together
 
 
 def small_net(method: Method) -> tuple[nn.Module, tuple[int, ...]]:
@@ -65,7 +65,7 @@ def check_alone(method: Method, first: dict[str, torch.Tensor]) -> None:
 def one_rank(rank: int, methods: list[tuple[str, Path]], folder: str) -> None:
     """Train with each method (name, folder); save {name: parameters, or the error} to folder/rank<rank>.pt."""
     torch.set_num_threads(1)
-    faulthandler.dump_traceback_later(LIMIT, exit=True)  # a rank that waits for ever says where
+    faulthandler.dump_traceback_later(PATIENCE, exit=True)  # a rank that waits for ever says where
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # no look-up of this machine's name
     dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=RANKS)
     done = {}

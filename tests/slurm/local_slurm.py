@@ -24,7 +24,8 @@ DAEMONS = ("munged", "slurmctld", "slurmd")
 COMMANDS = ("srun", "sbatch", "squeue", "scancel", "scontrol", "sinfo", "sacct", "sacctmgr", "sshare")
 FIRST_PORT = 16_817
 CPUS, MEMORY_MB, GPUS = 8, 16_000, 2  # of a node, as declared
-PATIENCE = 20.0  # seconds until all nodes are idle, or a daemon is gone
+PATIENCE = 600.0  # seconds until all nodes are idle
+LENIENCE = 20.0  # seconds that a daemon has to end before it is killed
 
 # No daemon listens elsewhere than on loopback; nothing is accounted, confined or mailed, and the scheduler does not wait.
 CONFIGURATION = """ClusterName=tests
@@ -116,7 +117,7 @@ def stop(folder: Path) -> None:
 
 def _end(pid: int) -> None:
     os.kill(pid, signal.SIGTERM)
-    limit = time.monotonic() + PATIENCE
+    limit = time.monotonic() + LENIENCE
     while time.monotonic() < limit:
         if _is_gone(pid):
             return
