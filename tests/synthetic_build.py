@@ -46,6 +46,7 @@ def make_build(root: Path, tier: str, papers: tuple[str, ...]) -> Path:
     for arm, spec in plan.arms.items():
         for seed in plan.seeds(arm):
             _run(arm, spec, seed, tier, runs, curves, probes)
+    runs = [row | plan.called(row["arm"]) for row in runs]
     for file, rows in ((RUNS, runs), (CURVES, curves), (PROBES, probes)):
         write_table(table_of(rows, file), folder, file)
     with mock.patch.object(sys, "argv", ["claims", "--root", str(folder)]):
@@ -67,6 +68,7 @@ def _run(arm: str, spec: ArmSpec, seed: int, tier: str, runs: list, curves: list
         "model": canonical(spec.model),
         "method": spec.method,
         "params": canonical(spec.params),
+        "recipe": canonical(spec.recipe),
         "arm": arm,
         "seed": seed,
         "tier": tier,

@@ -58,7 +58,7 @@ def reach_report(root: Path, selection: Selection, status: str, library: Path) -
     plan = make_plan("tiny", selection)
     root.mkdir()
     plan.only(set(plan.selected)).write(root)
-    write_tables(list(invented(plan, status)), root)
+    write_tables(list(invented(plan, status)), root, plan)
     assert run_main(ledger.main, root) == 0
     assert run_main(prediction.main, root, "--output", str(root / "prediction.csv")) == 0
     assert run_main(tables.main, root) == 0

@@ -12,6 +12,10 @@ from normbench.execution.columns import RUNS
 from normbench.execution.tables import read_tables
 from normbench.planning.plan import Plan
 
+OWN = "plan.json"
+SPECIFIED = ("task", "dataset", "model", "method", "params", "recipe")
+CALLED = ("model_name", "paper_arms")
+
 
 def problems(root: Path) -> list[str]:
     """All that is wrong with the tier at `root`: its plan, and the three tables."""
@@ -35,7 +39,7 @@ def plan_problems(root: Path, plan: Plan) -> list[str]:
     return [f"{place}: {arm}: its spec is that of {made}: it was changed by hand or is of another version" for arm, made in other.items()]
 
 
-def spec_problems(root: Path, runs: pl.DataFrame, plan: Plan, whose: str = "plan.json") -> list[str]:
+def spec_problems(root: Path, runs: pl.DataFrame, plan: Plan, whose: str = OWN) -> list[str]:
     """Every run is one of the plan's, of the task, data, model and method that the plan says. whose: the plan, in words."""
     place, each = root / RUNS.path, runs.unique("run", keep="first", maintain_order=True)
     strange = each.filter(~pl.col("arm").is_in(list(plan.arms)))
@@ -46,8 +50,9 @@ def spec_problems(root: Path, runs: pl.DataFrame, plan: Plan, whose: str = "plan
     found += some(each.filter(named), lambda r: f"{place}: {r['run']}: is said to be seed {r['seed']} of {r['arm']}, whose id is another")
     if tier := [t for t in each["tier"].unique() if t != plan.tier.tier]:
         found.append(f"{place}: holds runs of the tier {tier[0]}, and {whose} is of {plan.tier.tier}")
-    known = {name: [_told(spec, name) for spec in plan.arms.values()] for name in ("task", "dataset", "model", "method", "params")}
-    said = pl.DataFrame({"arm": list(plan.arms), **known}, schema=dict.fromkeys(["arm", *known], pl.String))
+    known = [*SPECIFIED, *(CALLED if whose == OWN else ())]  # another plan may hold fewer papers, and so fewer names
+    rows = [{"arm": arm, **{name: _told(spec, name) for name in SPECIFIED}, **plan.called(arm)} for arm, spec in plan.arms.items()]
+    said = pl.DataFrame(rows, schema=dict.fromkeys(["arm", *SPECIFIED, *CALLED], pl.String))
     both = each.join(said, on="arm", suffix="_planned")
     for name in known:
         differs = both.filter(pl.col(name) != pl.col(f"{name}_planned"))

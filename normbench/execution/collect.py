@@ -39,7 +39,7 @@ def main() -> int:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    write_tables(records, args.root)
+    write_tables(records, args.root, plan)
     if args.done:
         for other in args.done.parent.glob("*.json"):
             other.unlink()
@@ -47,9 +47,9 @@ def main() -> int:
     return 0
 
 
-def write_tables(records: list[Record], root: Path) -> None:
+def write_tables(records: list[Record], root: Path, plan: Plan) -> None:
     """runs, curves and probes as parquet files, speeds as CSV."""
-    write_table(table_of((row for record in records for row in run_rows(record)), RUNS), root, RUNS)
+    write_table(table_of((row for record in records for row in run_rows(record, plan)), RUNS), root, RUNS)
     write_table(table_of((row for record in records for row in curve_rows(record)), CURVES), root, CURVES)
     write_table(table_of((row for record in records for row in probe_rows(record)), PROBES), root, PROBES)
     with whole_file(root / SPEED.path) as file:
@@ -89,8 +89,11 @@ def _check_seeds(records: list[Record]) -> None:
                 )
 
 
-def run_rows(record: Record) -> list[dict]:
-    """One row per metric; a run without any (diverged before it could be measured) has one with metric "status"."""
+def run_rows(record: Record, plan: Plan) -> list[dict]:
+    """One row per metric, with what the plan calls the run.
+
+    A run without any metric (it diverged before it could be measured, say) has one row, whose metric is "status".
+    """
     spec, metrics = record.spec, read_task(record.spec["task"]).metrics
     shared = {
         "run": record.run,
@@ -99,6 +102,8 @@ def run_rows(record: Record) -> list[dict]:
         "model": canonical(spec["model"]),
         "method": spec["method"],
         "params": canonical(spec["params"]),
+        "recipe": canonical(spec["recipe"]),
+        **plan.called(record.arm),
         **record.model_dump(include={"arm", "seed", "tier", "status", "n_parameters", "seconds", "peak_memory_bytes", "method_sha256"}),
         **record.model_dump(include={"data_sha256", "git_commit", "torch", "device", "engine"}),
     }

@@ -93,6 +93,10 @@ class Plan:
         models = [self.papers[paper].arms[name.partition(GUEST)[0]].model for paper, name in pairs if paper in self.papers]
         return sorted({model if isinstance(model, str) else model.get("use", model.get("family", "")) for model in models})
 
+    def called(self, arm: str) -> dict[str, str]:
+        """How the tables of runs name an arm: by the papers' networks and by the papers' arms."""
+        return {"model_name": " ".join(self.model_names(arm)), "paper_arms": json.dumps(self.names.get(arm, []))}
+
     def only(self, arms: set[str]) -> "Plan":
         """The plan of these arms alone, as tables and claims read it; the points of the others stay, to say that they did not run."""
         kept = {arm: spec for arm, spec in self.arms.items() if arm in arms}
