@@ -15,6 +15,7 @@ from normbench.dataset.check_results import changes
 from normbench.dataset.recomputed import differences
 from normbench.dataset.run_faults import problems
 from normbench.execution.columns import CURVES, PROBES, RUNS
+from normbench.planning.plan import Plan
 
 TOP1 = pl.col("metric") == "test_top1"
 
@@ -121,6 +122,17 @@ def test_damaged_curves_and_probes_are_named(tier):
     ):
         assert any(sentence.startswith(says) for sentence in found), (says, found)
     assert len(found) == 4
+
+
+def test_what_is_recomputed_is_judged_by_the_tiers_own_copy_of_the_papers(tier):
+    """A tier that was published before papers/ changed stays what its runs give; what changed its copy shows."""
+    paper = tier / "papers" / "rescalenet.yaml"
+    text = paper.read_text()
+    claims = {c.id: c for c in Plan.read(tier).papers["rescalenet"].claims}
+    assert "margin: 1" in text and claims
+    paper.write_text(re.sub(r"margin: [0-9.]+", "margin: 77", text))
+    found = differences(tier)
+    assert any("claims.csv" in sentence and "'77'" in sentence for sentence in found), found
 
 
 def test_a_plan_that_was_changed_by_hand_is_named(tier):

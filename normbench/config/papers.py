@@ -231,7 +231,9 @@ def reported_number(paper: Paper, where: dict[str, str], place: str) -> dict[str
         return None
     source = where.get("paper", paper.key)
     key = (source, *(where[part] for part in parts))
-    numbers = paper.numbers() if source == paper.key else {**paper.numbers(), **read_numbers(paper_path(source))}
+    numbers = paper.numbers()
+    if source != paper.key and source in paper_keys():  # another paper's own file may have it
+        numbers = {**read_numbers(paper_path(source)), **numbers}
     if key not in numbers:
         raise unknown(
             f"{place}: reported", "number of papers/reported.csv", " / ".join(key), [" / ".join(k) for k in numbers if k[0] == source]

@@ -16,7 +16,8 @@ FIRST = "1.0.0"
 Part = Literal["major", "minor", "patch"]
 RULE: dict[Part, str] = {
     "major": "numbers are no longer comparable with those of earlier versions: a run has another value, curve or probe than before, "
-    "a run is gone, a paper's arm is another run now (its recipe, model or method's parameters changed), a claim has another margin, or a file has other columns",
+    "a run is gone, a paper's arm is another run now (its recipe, model or method's parameters changed), a claim has another margin, "
+    "or a file has other columns",
     "minor": "all earlier numbers stand and others have come: runs, papers, claims, tables or tiers",
     "patch": "no number but times and speeds differs: they were measured anew, or pages, figures, texts or descriptions changed",
 }
