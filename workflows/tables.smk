@@ -1,5 +1,4 @@
 # Verdicts and tables: from the collected runs.
-from normbench.config.papers import paper_inputs
 
 
 rule claims:
