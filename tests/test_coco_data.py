@@ -48,6 +48,7 @@ def rewrite(folder: Path, change, split: str = "train2017") -> Path:
 # Scenes
 
 
+@pytest.mark.slow
 def test_scenes_are_the_published_ones_and_made_twice_the_same(scenes, tmp_path):
     assert data.data_sha256(embedded.DATASET, scenes) == DATA_SHA256
     small_scenes(tmp_path / "a"), small_scenes(tmp_path / "b")

@@ -140,6 +140,7 @@ def write(tmp_path):
     return write
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RIGHT)
 def test_right_methods_pass(name, write):
     assert check_method(write(RIGHT[name])) == []

@@ -54,6 +54,7 @@ def test_no_frame_is_lost_on_the_way(spec):
     assert lengths == [(6, 16), (6, 16), (6, 8), (6, 4), (6, 2)]
 
 
+@pytest.mark.slow
 def test_training_steps_are_those_of_torchvisions_r3d_18():
     """Copied weights: equal losses, and equal weights after three steps of SGD with momentum."""
     torch.manual_seed(0)

@@ -16,6 +16,8 @@ from normbench.execution.throughput import speed_table
 from normbench.planning.line import Folders, write_jobs
 from normbench.planning.plan import make_plan
 
+pytestmark = pytest.mark.slow
+
 # No method with batch statistics: those are of what a process sees at once.
 ARMS = {"kinetics": ("group_norm", {}), "wmt": ("layer_norm", {"update_freq": 2})}
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]

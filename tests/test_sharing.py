@@ -16,6 +16,8 @@ from normbench.core.schema import ROOT
 from normbench.execution.work_stealing import LOOK_EVERY
 from normbench.planning.line import Folders, is_done, write_jobs
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).with_name("shared_job.py")
 ENVIRONMENT = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}
 

@@ -9,6 +9,8 @@ from method_sources import LAYER_NORM
 
 from normbench.hooks.methods import METHODS, load_method, method_names
 
+pytestmark = pytest.mark.slow
+
 NAMES = method_names()
 CLIP = """
     def clip(model, sites, p):
