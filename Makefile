@@ -6,13 +6,17 @@ UV := $(VENV)/bin/uv
 export VIRTUAL_ENV := $(abspath $(VENV))
 export PATH := $(abspath $(VENV)/bin):$(PATH)
 
-.PHONY: all test test-slurm tiny lock clean
+.PHONY: all test test-fast test-slurm tiny lock clean
 
 all: $(READY)
 	snakemake all
 
 test: $(READY)
 	python -m pytest -n 2 --dist loadfile --ignore tests/slurm
+
+# Within two minutes: all but the tests marked slow.
+test-fast: $(READY)
+	python -m pytest -n 2 --dist loadfile --ignore tests/slurm -m "not slow"
 
 # Through a real Slurm of two nodes on this machine, which Debian's packages start (installed where they are missing, as root).
 test-slurm: $(READY)

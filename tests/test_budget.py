@@ -129,6 +129,7 @@ def test_the_plan_says_why_a_run_takes_one_gpu():
     assert "one process" in read_task("coco").resources["coco"].alone
 
 
+@pytest.mark.slow
 def test_the_plan_names_hours_by_paper_and_claim_the_cheapest_first(tmp_path):
     words = ["plan", "--cores", "1", "--config", "tier=paper", "papers=skipinit", f"build={tmp_path}"]
     done = subprocess.run([sys.executable, "-m", "snakemake", *words], cwd=ROOT, capture_output=True, text=True)

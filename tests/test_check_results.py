@@ -59,6 +59,7 @@ def twice(run: str, **changes):
     return lambda runs: pl.concat([runs, runs.filter(chosen).with_columns(pl.lit(v).alias(k) for k, v in changes.items())])
 
 
+@pytest.mark.slow
 def test_nothing_is_wrong_with_what_the_line_leaves(whole):
     assert problems(whole) == []
 
@@ -147,6 +148,7 @@ def test_a_plan_that_was_changed_by_hand_is_named(tier):
     assert "plan.json: is missing or broken" in problems(tier)[0]
 
 
+@pytest.mark.slow
 def test_edited_verdicts_cells_and_texts_are_named(tier):
     claims = (tier / "claims.csv").read_text()
     (tier / "claims.csv").write_text(claims.replace(",not run,", ",supported,", 1))

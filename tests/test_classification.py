@@ -106,11 +106,11 @@ def test_outputs_that_are_no_numbers_have_no_accuracy(value):
 
 
 def test_the_metrics_of_a_run_are_those_of_its_curves():
-    """200 steps, of which the last twenty are late; the training curve's last point stands for 10 steps, the others for 30 each."""
-    ends = [30, 60, 90, 120, 150, 180, 190, 200]
+    """200 steps, of which the last twenty are late; a training curve's points stand for 30 steps each, the last two for 5 and 15."""
+    ends = [30, 60, 90, 120, 150, 180, 185, 200]
     curves = {
         "test_top1": list(zip(range(25, 201, 25), [10.0, 90.0, 50.0, 60.0, 70.0, 80.0, 85.0, 75.0], strict=True)),
-        "test_loss": [(100, 3.0), (200, 1.5)],
+        "test_loss": [(50, 4.0), (100, 3.0), (200, 1.5)],
         "train_loss": list(zip(ends, [8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0], strict=True)),
         "train_top1": list(zip(ends, [10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 90.0], strict=True)),
     }
@@ -124,7 +124,7 @@ def test_the_metrics_of_a_run_are_those_of_its_curves():
             "test_loss": 1.5,
             "train_loss": 1.5,  # of the points after step 180
             "train_top1": 80.0,
-            "mean_train_top1": (30 * (10 + 20 + 30 + 40 + 50 + 60) + 10 * (70 + 90)) / 200,
+            "mean_train_top1": (30 * (10 + 20 + 30 + 40 + 50 + 60) + 5 * 70 + 15 * 90) / 200,
         }
     )
 

@@ -55,6 +55,7 @@ def paper_jobs(tmp_path_factory) -> list[Job]:
     return [Job(resources) for resources in found]
 
 
+@pytest.mark.slow
 def test_a_training_asks_for_gpus_as_one_total_and_for_no_tasks(paper_jobs):
     strings = {submitted(job) for job in paper_jobs}
     wanted = read_task("imagenet").resources["imagenet"]

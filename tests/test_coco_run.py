@@ -263,6 +263,7 @@ def test_the_engine_is_part_of_a_runs_identity():
 # Backbones that learned before
 
 
+@pytest.mark.slow
 def test_a_backbone_that_learned_digits_before_serves_all_seeds_and_is_trained_once(root, tmp_path, monkeypatch):
     arm = an_arm("batch_norm", {}, {"norms": "backbone"}, weights="digits32", pretrain_steps=2, freeze_at=1, freeze_norm=True, steps=1)
     where = Context(CPU, tmp_path)

@@ -11,7 +11,10 @@ from normbench.hooks.sites import KINDS, LAYOUTS
 NAMES = method_names()
 
 
-@pytest.mark.parametrize("check", CHECKS)
+SLOW = {"compile"}  # seconds a method; `pytest -k my_norm` runs it all the same
+
+
+@pytest.mark.parametrize("check", [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in CHECKS])
 @pytest.mark.parametrize("name", NAMES)
 def test_conforms(name, check):
     CHECKS[check](load_method(name))

@@ -53,6 +53,7 @@ def _shaped(measured: Measured, table: str):
     return shaped_table(paper, next(t for t in paper.tables if t.id == table), measured)
 
 
+@pytest.mark.slow
 def test_every_measured_table_and_series_has_its_files(root, measured):
     paper, folder = read_paper(KEY), root / "figures" / KEY
     tables = {t.id for t in paper.tables if t.start == "quick"}
@@ -68,6 +69,7 @@ def test_every_measured_table_and_series_has_its_files(root, measured):
     assert all(entry["says"] and entry["title"] for entry in entries)
 
 
+@pytest.mark.slow
 def test_bytes_are_equal_over_two_runs_and_stale_figures_go(root):
     files = [p for p in sorted((root / "figures").rglob("*")) if p.is_file()]
     first = {p: p.read_bytes() for p in files}

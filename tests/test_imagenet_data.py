@@ -64,6 +64,7 @@ def drawn_at_random(samples=23, pixels=8, channels=3) -> Images:
 # --- embedded -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dataset", data.EMBEDDED)
 def test_made_twice_is_the_same_byte_for_byte(dataset, folders, tmp_path):
     data.make(dataset, tmp_path / "again" / "elsewhere")

@@ -1,21 +1,21 @@
-"""The user's own files: ImageNet as a folder of class folders, and CIFAR."""
+"""The user's own ImageNet: a folder of class folders, its batches, and what can be wrong with it."""
 
 import hashlib
 import itertools
 import os
-import pickle
 import shutil
 
 import numpy as np
 import pytest
 import torch
+from facts import mistake, names
 from PIL import Image
 
 from normbench.core.errors import InputError
 from tasks.imagenet import data, foldercheck
 from tasks.imagenet.imagefolder import Folder, FolderBatches, FolderInOrder
-from tasks.images import cifar
 
+EXPECTED = foldercheck.EXPECTED
 NAMES = ("n01440764", "n01443537", "n01484850")
 PIXELS = 12
 
@@ -123,16 +123,12 @@ def test_evaluation_resizes_and_cuts_out_the_center_in_order(made):
 def test_a_truncated_file_met_in_training_is_named(folder, workers):
     victim = folder / "train" / NAMES[1] / f"{NAMES[1]}_3.JPEG"
     victim.write_bytes(victim.read_bytes()[:-60])
-    with pytest.raises(InputError) as error:
+    with mistake(victim, "cannot be read", "replace"):
         batches(folder, 3, workers=workers)
-    assert str(error.value).startswith(f"data: {victim} cannot be read as an image (") and "\n" not in str(error.value)
-    assert str(error.value).endswith("; replace this file")
 
 
 def test_unknown_augmentation(made):
-    with pytest.raises(
-        InputError, match=r"^augment: 'crop_flip' is no augmentation of an image folder; did you mean 'resized_crop_flip'\?"
-    ):
+    with mistake("augment", "'crop_flip'", "did you mean 'resized_crop_flip'"):
         batches(made, 1, augment="crop_flip")
 
 
@@ -149,46 +145,44 @@ def test_the_face(folder, monkeypatch):
 
 
 def test_missing_folders(folder, tmp_path):
-    place = f"{foldercheck.EXPECTED}; --config data=FOLDER names another place, FOLDER/imagenet"
-    assert sentence(tmp_path / "nowhere") == f"data: {tmp_path}/nowhere is missing; {place}"
+    names(sentence(tmp_path / "nowhere"), tmp_path / "nowhere", "missing", EXPECTED, "data=FOLDER", "FOLDER/imagenet")
     (tmp_path / "void").mkdir()
-    assert sentence(tmp_path / "void") == f"data: {tmp_path}/void is empty; {place}"
+    names(sentence(tmp_path / "void"), tmp_path / "void", "empty", EXPECTED, "data=FOLDER", "FOLDER/imagenet")
     shutil.rmtree(folder / "val")
-    assert sentence(folder) == f"data: {folder}/val is missing; {foldercheck.EXPECTED}"
-    assert "train/<class>/*.JPEG and val/<class>/*.JPEG with the same 1000 class folders" in foldercheck.EXPECTED
+    names(sentence(folder), folder / "val", "missing", EXPECTED)
+    names(EXPECTED, "train/<class>/*.JPEG", "val/<class>/*.JPEG", "1000")
 
 
 def test_too_few_classes(folder):
     for name in NAMES[1:]:
         shutil.rmtree(folder / "val" / name)
-    assert sentence(folder).startswith(f"data: {folder}/val has one class folder only, '{NAMES[0]}', and telling apart needs two; ")
+    names(sentence(folder), folder / "val", "one class", NAMES[0], "two", EXPECTED)
     shutil.rmtree(folder / "val" / NAMES[0])
-    assert sentence(folder).startswith(f"data: {folder}/val has no class folder, and telling apart needs two; ")
+    names(sentence(folder), folder / "val", "no class", "two", EXPECTED)
 
 
 @pytest.mark.parametrize(("here", "there"), [("train", "val"), ("val", "train")])
 def test_classes_that_differ(folder, here, there):
     (folder / there / NAMES[2]).rename(folder / there / NAMES[1] / "aside")
-    assert sentence(folder).startswith(f"data: class '{NAMES[2]}' is in {folder}/{here} but not in {folder}/{there} (1 such); ")
+    names(sentence(folder), NAMES[2], f"in {folder}/{here}", f"not in {folder}/{there}", "1 ", EXPECTED)
 
 
 def test_another_number_of_classes(folder, monkeypatch):
     monkeypatch.setitem(data.CLASSES, "imagenet", 1000)
-    assert sentence(folder) == f"data: {folder}/train has 3 class folders in place of 1000; {foldercheck.EXPECTED}"
+    names(sentence(folder), folder / "train", "3 class", "1000", EXPECTED)
 
 
 def test_a_class_without_images(folder):
     for path in (folder / "val" / NAMES[1]).iterdir():
         path.rename(path.with_suffix(".txt"))
-    assert sentence(folder) == f"data: {folder}/val/{NAMES[1]} has no image; {foldercheck.EXPECTED}"
+    names(sentence(folder), folder / "val" / NAMES[1], "no image", EXPECTED)
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>404</html>", b"\xff\xd8\xff\xe0\x00\x10JF"])
 def test_files_that_are_no_images(folder, content):
     for path in (folder / "train" / NAMES[2]).iterdir():
         path.write_bytes(content)
-    assert f"data: {folder}/train/{NAMES[2]}/{NAMES[2]}_" in sentence(folder)
-    assert sentence(folder).endswith(".JPEG is no image or a truncated one; replace this file")
+    names(sentence(folder), f"{folder}/train/{NAMES[2]}/{NAMES[2]}_", ".JPEG", "truncated", "replace")
 
 
 def test_hash_is_of_paths_and_sizes_and_is_kept_outside(folder, made, tmp_path, monkeypatch):
@@ -215,96 +209,3 @@ def test_a_broken_cache_is_written_anew(folder, tmp_path):
     kept.write_text("{")
     assert data.data_sha256("imagenet", folder) == first
     assert first in kept.read_text()
-
-
-# --- CIFAR ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def cifar_folder(request, tmp_path, monkeypatch):
-    """Files in CIFAR's format with 4 images each, and torchvision told their MD5s."""
-    kind, labels = cifar.torchvision_class(request.param), {"cifar10": "labels", "cifar100": "fine_labels"}[request.param]
-    within, rng = tmp_path / request.param / kind.base_folder, np.random.default_rng(0)
-    within.mkdir(parents=True)
-
-    def write(name, content):
-        (within / name).write_bytes(pickle.dumps(content))
-        return hashlib.md5((within / name).read_bytes()).hexdigest()
-
-    for which in ("train_list", "test_list"):
-        listed = []
-        for name, _ in getattr(kind, which):
-            pixels = rng.integers(0, 256, (4, 3072), dtype=np.uint8)
-            listed.append([name, write(name, {"data": pixels, labels: rng.integers(0, 10, 4).tolist()})])
-        monkeypatch.setattr(kind, which, listed)
-    meta = write(kind.meta["filename"], {kind.meta["key"]: [str(label) for label in range(data.CLASSES[request.param])]})
-    monkeypatch.setattr(kind, "meta", {**kind.meta, "md5": meta})
-    return request.param, tmp_path / request.param, within
-
-
-both = pytest.mark.parametrize("cifar_folder", ["cifar10", "cifar100"], indirect=True)
-
-
-@both
-def test_cifar_is_read_as_it_is_stored(cifar_folder):
-    dataset, folder, within = cifar_folder
-    data.check(dataset, folder)
-    for split, names in (("train", cifar.torchvision_class(dataset).train_list), ("test", cifar.torchvision_class(dataset).test_list)):
-        stored = [pickle.loads((within / name).read_bytes()) for name, _ in names]
-        images = data.load(dataset, folder, split)
-        pixels = np.concatenate([content["data"] for content in stored]).reshape(-1, 3, 32, 32)  # planes of red, green, blue, row by row
-        assert np.array_equal(images.pixels.numpy(), pixels)
-        assert images.labels.tolist() == [label for content in stored for label in content.get("labels", content.get("fine_labels"))]
-        assert images.labels.dtype == torch.int64
-        if dataset == "cifar100" and split == "train":
-            assert np.allclose(images.mean, (pixels / 255).mean((0, 2, 3))) and np.allclose(images.std, (pixels / 255).std((0, 2, 3)))
-    x, y = next(iter(data.train_batches(dataset, folder, batch_size=2, seed=0, augment="crop_flip")))
-    assert x.shape == (2, 3, 32, 32) and y.shape == (2,)
-
-
-@both
-def test_cifar_hash_is_of_its_md5s(cifar_folder):
-    dataset, folder, within = cifar_folder
-    listed = "".join(f"{path.name} {hashlib.md5(path.read_bytes()).hexdigest()}\n" for path in sorted(within.iterdir()))
-    assert data.data_sha256(dataset, folder) == hashlib.sha256(listed.encode()).hexdigest()
-
-
-@both
-def test_cifar_errors(cifar_folder, tmp_path):
-    dataset, folder, within = cifar_folder
-    kind = cifar.torchvision_class(dataset)
-    name, md5 = kind.test_list[0]
-    content = (within / name).read_bytes()
-    (within / name).write_bytes(content + b"\0")
-    wrong = hashlib.md5(content + b"\0").hexdigest()
-    for attempt in (data.check, data.data_sha256, lambda *a: data.load(*a, "train")):
-        with pytest.raises(InputError) as error:
-            attempt(dataset, folder)
-        assert str(error.value) == (
-            f"data: {within}/{name} is damaged: its MD5 is {wrong} in place of {md5}; unpack {kind.filename} of {cifar.HOME} again"
-        )
-    (within / name).unlink()
-    with pytest.raises(InputError) as error:
-        data.check(dataset, folder)
-    belongs = f"the folder {kind.base_folder} of {cifar.HOME} belongs into it"
-    assert str(error.value) == f"data: {within}/{name} is missing; {belongs}"
-    with pytest.raises(InputError) as error:
-        data.check(dataset, tmp_path / "none")
-    assert str(error.value) == f"data: {tmp_path}/none is missing; {belongs}; --config data=FOLDER names another place, FOLDER/{dataset}"
-
-
-def test_a_foreign_pickle_is_never_opened(tmp_path):
-    """Only files whose MD5 is the published one are unpickled."""
-
-    class Trap:
-        def __reduce__(self):
-            return (os.mkdir, (str(tmp_path / "sprung"),))
-
-    within = tmp_path / "cifar10" / cifar.FOLDERS["cifar10"]
-    within.mkdir(parents=True)
-    kind = cifar.torchvision_class("cifar10")
-    for name in [*(name for name, _ in kind.train_list + kind.test_list), kind.meta["filename"]]:
-        (within / name).write_bytes(pickle.dumps(Trap()))
-    with pytest.raises(InputError, match="data_batch_1 is damaged"):
-        data.load("cifar10", tmp_path / "cifar10", "train")
-    assert not (tmp_path / "sprung").exists()

@@ -14,6 +14,8 @@ import pytest
 
 from normbench.core.schema import ROOT
 
+pytestmark = pytest.mark.slow
+
 SNAKEMAKE = [sys.executable, "-m", "snakemake", "all", "--cores", "1"]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 NUMBERS = ["run", "arm", "seed", "status", "metric", "value"]

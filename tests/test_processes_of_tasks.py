@@ -17,6 +17,8 @@ from normbench.planning.folders import Folders
 from normbench.planning.make import make_plan
 from normbench.planning.pipeline import write_jobs
 
+pytestmark = pytest.mark.slow
+
 # No method with batch statistics: those are of what a process sees at once.
 ARMS = {"kinetics": ("group_norm", {}), "wmt": ("layer_norm", {"update_freq": 2})}
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]

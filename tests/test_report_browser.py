@@ -16,6 +16,8 @@ from normbench.reporting import figures, report
 from normbench.reporting.plots.style import save
 from normbench.reporting.summary import read_claims
 
+pytestmark = pytest.mark.slow
+
 KEY = "norm_matters"
 PICTURES = ROOT / "build" / "screenshots"  # for people to look at
 CHART = "article.open .chart svg"

@@ -17,6 +17,8 @@ from normbench.execution.work_stealing import LOOK_EVERY
 from normbench.planning.folders import Folders
 from normbench.planning.pipeline import write_jobs
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).with_name("shared_job.py")
 ENVIRONMENT = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}
 

@@ -12,7 +12,7 @@ from statsmodels.stats.power import TTestIndPower
 
 from normbench.claims import stats
 
-DRAWS = 4000
+DRAWS = 2000
 few = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 

@@ -15,6 +15,8 @@ from records_on_disk import run_main, write_line
 from normbench.core.schema import ROOT
 from normbench.execution import mlflow_import
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def build(tmp_path) -> Path:

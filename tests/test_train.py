@@ -6,7 +6,7 @@ import signal
 import pytest
 import torch
 from torch import nn
-from trainings import BATCH, batches, evaluate, recipe, small_net, training
+from trainings import BATCH, batches, evaluate, recipe, small_net, small_resnet, training
 
 from normbench.training.checkpoint import Checkpoints
 from normbench.training.loop import EXPLODED, Interrupted, fit
@@ -86,6 +86,16 @@ def test_half_precision_takes_the_steps_of_single_precision(grad_clip):
     assert 0 < float((half - single).norm()) < 0.01 * float(single.norm())
 
 
+def test_a_methods_own_clipping_bounds_the_step_that_is_taken():
+    """Adaptive clipping: no kernel of an output channel moves by more than a hundredth of its norm, and some by just that."""
+    model = small_resnet("nf_resnet", version=2)
+    kernels = [p for p in model.parameters() if p.ndim > 2 and p[0].numel() > 1]  # not the gains, which are clipped as a whole
+    start = [p.detach().clone() for p in kernels]
+    fit(training(model, recipe(steps=1, lr=1.0, momentum=0.0, weight_decay=0.0)))
+    shares = torch.cat([(p.detach() - s).flatten(1).norm(dim=1) / s.flatten(1).norm(dim=1) for p, s in zip(kernels, start, strict=True)])
+    assert float(shares.max()) == pytest.approx(0.01, rel=1e-3)
+
+
 def poisoned(step: int, value: float):
     """Batches of which one has an input that no network survives."""
 
@@ -101,6 +111,18 @@ def test_a_loss_that_is_no_number_is_a_divergence_with_its_step():
     assert (trained.status, trained.step, trained.cause) == ("diverged", 5, "the training loss is not finite")
     assert trained.curves["train_loss"][-1][0] == 4
     assert all(value == value for points in trained.curves.values() for _, value in points)
+
+
+def test_on_a_cpu_a_diverged_run_stops_at_once_and_not_at_the_end_of_its_window():
+    drawn = []
+
+    def source(start):
+        for found in poisoned(7, float("nan"))(start):
+            drawn.append(found)
+            yield found
+
+    trained = fit(training(small_net(), recipe(steps=300), batches=source))  # windows of six steps
+    assert (trained.status, trained.step, len(drawn)) == ("diverged", 8, 8)
 
 
 def test_a_loss_that_explodes_is_a_divergence_although_it_is_finite():

@@ -5,9 +5,11 @@ import textwrap
 import pytest
 import torch
 import two_processes
-from test_conformance_catches import LAYER_NORM
+from method_sources import LAYER_NORM
 
 from normbench.hooks.methods import METHODS, load_method, method_names
+
+pytestmark = pytest.mark.slow
 
 NAMES = method_names()
 CLIP = """
