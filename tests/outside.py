@@ -37,7 +37,7 @@ TASK = """task: {name}
 title: Nothing at all
 headline: score
 metrics: {{score: {{unit: "%", direction: higher, says: a number}}}}
-datasets: {{noise: {{embedded: true, classes: 2, train: 8, pixels: 8, says: noise}}}}
+datasets: {{{name}_noise: {{embedded: true, classes: 2, train: 8, pixels: 8, says: noise}}}}
 models: {{net: {{family: plain_cnn, depth: 10, width: 4}}}}
 recipes: {{sgd: {{steps: 100, batch_size: 4, lr: 0.1}}}}
 tiers:
@@ -60,7 +60,7 @@ PAPER = """key: {name}
 title: A paper from outside
 venue: nowhere
 reviews: none
-arms: {{one: {{task: {task}, dataset: noise, model: net, method: none, recipe: sgd}}}}
+arms: {{one: {{task: {task}, dataset: {task}_noise, model: net, method: none, recipe: sgd}}}}
 tables:
   - {{id: all, title: All, metric: score, columns: {{c: {{title: C}}}}, rows: {{r: {{title: R, arms: {{c: one}}}}}}}}
 claims: []

@@ -77,20 +77,20 @@ def test_how_long_a_run_is_expected_to_take_is_not_part_of_what_it_computes(tmp_
     assert digest_with("work.py") == unchanged and digest_with("timing.py") != unchanged
 
 
-def two_tasks(folder, **second):
-    """Folders of two small tasks, the first with the dataset `pictures`."""
+def two_tasks(folder, monkeypatch, **second):
+    """Folders of two small tasks on the search path, the first with the dataset `pictures`."""
     fields = {"title": "", "headline": "m", "metrics": {"m": {"unit": "", "direction": "none", "says": ""}}, "models": {}, "recipes": {}}
     own = {"one": {"datasets": {"pictures": {"embedded": True, "train": 4, "says": ""}}}, "two": {"datasets": {}, **second}}
     for name, given in own.items():
         (folder / name).mkdir()
         (folder / name / "task.yaml").write_text(yaml.safe_dump({"task": name, **fields, **given}))
-    return folder
+    monkeypatch.setenv("NORMBENCH_TASKS_PATH", str(folder))
 
 
-def test_a_borrowed_dataset_is_the_owners(tmp_path):
-    folder = two_tasks(tmp_path, datasets_from={"one": ["pictures"]})
-    assert read_task("two", folder).datasets == read_task("one", folder).datasets
-    assert owner_of("pictures", folder) == "one"
+def test_a_borrowed_dataset_is_the_owners(tmp_path, monkeypatch):
+    two_tasks(tmp_path, monkeypatch, datasets_from={"one": ["pictures"]})
+    assert read_task("two").datasets == read_task("one").datasets
+    assert owner_of("pictures") == "one"
     assert owner_of("digits") == "imagenet" and owner_of("gaussian") == "propagation"
     assert read_task("propagation").datasets["cifar100"].classes == 100
 
@@ -98,28 +98,28 @@ def test_a_borrowed_dataset_is_the_owners(tmp_path):
 @pytest.mark.parametrize(
     "second, facts",
     [
-        ({"datasets_from": {"one": ["picture"]}}, ["tasks/two/task.yaml", "datasets_from.one", "'picture'", "'pictures'"]),
-        ({"datasets_from": {"won": ["pictures"]}}, ["tasks/two/task.yaml", "datasets_from", "'won'", "known: one"]),
+        ({"datasets_from": {"one": ["picture"]}}, ["two/task.yaml", "datasets_from.one", "'picture'", "'pictures'"]),
+        ({"datasets_from": {"won": ["pictures"]}}, ["two/task.yaml", "datasets_from", "'won'", "one"]),
         (
             {"datasets": {"pictures": {"embedded": True, "train": 1, "says": ""}}, "datasets_from": {"one": ["pictures"]}},
-            ["tasks/two/task.yaml", "datasets_from.one", "'pictures'"],
+            ["two/task.yaml", "datasets_from.one", "'pictures'"],
         ),
     ],
 )
-def test_a_mistake_in_what_is_borrowed_is_one_sentence(second, facts, tmp_path):
-    folder = two_tasks(tmp_path, **second)
+def test_a_mistake_in_what_is_borrowed_is_one_sentence(second, facts, tmp_path, monkeypatch):
+    two_tasks(tmp_path, monkeypatch, **second)
     with pytest.raises(InputError) as error:
-        read_task("two", folder)
+        read_task("two")
     assert all(fact in str(error.value) for fact in facts) and "\n" not in str(error.value)
 
 
-def test_a_dataset_that_two_tasks_declare_has_no_owner(tmp_path):
-    folder = two_tasks(tmp_path, datasets={"pictures": {"embedded": True, "train": 1, "says": ""}})
+def test_a_dataset_that_two_tasks_declare_has_no_owner(tmp_path, monkeypatch):
+    two_tasks(tmp_path, monkeypatch, datasets={"pictures": {"embedded": True, "train": 1, "says": ""}})
     with pytest.raises(InputError) as error:
-        owner_of("pictures", folder)
-    assert all(fact in str(error.value) for fact in ("tasks/one/task.yaml", "tasks/two/task.yaml", "'pictures'", "datasets_from"))
+        owner_of("pictures")
+    assert all(fact in str(error.value) for fact in ("one/task.yaml", "two/task.yaml", "'pictures'", "datasets_from"))
     with pytest.raises(InputError, match="'picturs' is no dataset; did you mean 'pictures'"):
-        owner_of("picturs", folder)
+        owner_of("picturs")
 
 
 def test_the_owner_makes_what_others_borrow(tmp_path):
@@ -129,11 +129,11 @@ def test_the_owner_makes_what_others_borrow(tmp_path):
     assert json.loads(ready.read_text())["data_sha256"] == json.loads((tmp_path / "digits" / "manifest.json").read_text())["data_sha256"]
 
 
-def test_a_metric_that_a_predictor_has_not_is_one_sentence(tmp_path):
-    folder = two_tasks(tmp_path, predictor={"accuracy": "m", "speed": "mm", "properties": {"m": "m"}})
+def test_a_metric_that_a_predictor_has_not_is_one_sentence(tmp_path, monkeypatch):
+    two_tasks(tmp_path, monkeypatch, predictor={"accuracy": "m", "speed": "mm", "properties": {"m": "m"}})
     with pytest.raises(InputError) as error:
-        read_task("two", folder)
-    assert all(fact in str(error.value) for fact in ("tasks/two/task.yaml", "predictor: speed", "'mm'", "'m'"))
+        read_task("two")
+    assert all(fact in str(error.value) for fact in ("two/task.yaml", "predictor: speed", "'mm'", "'m'"))
 
 
 def test_an_unknown_task_names_the_nearest():

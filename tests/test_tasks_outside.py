@@ -192,3 +192,19 @@ def test_numbers_of_another_paper_or_given_twice_are_a_mistake(row, says, tasks,
     path.write_text(HEAD + row, encoding="utf-8")
     found = sentence(make_plan, "tiny", Selection(papers=("theirs",)))
     assert found.startswith(f"{path}: line ") and says in found
+
+
+def test_a_task_whose_dataset_has_the_name_of_another_tasks_costs_itself_only(tasks, papers, capsys):
+    write_task(tasks, "outside_clash")
+    file = tasks / "outside_clash" / "task.yaml"
+    file.write_text(file.read_text().replace("outside_clash_noise", "digits"))
+    write_paper(papers, "clashing", "outside_clash")
+    yaml = papers / "clashing.yaml"
+    yaml.write_text(yaml.read_text().replace("outside_clash_noise", "digits"))
+    plan = make_plan("tiny")
+    assert "clashing" not in plan.papers and plan.arms
+    said = capsys.readouterr().err
+    assert str(file) in said and "'digits'" in said
+    with pytest.raises(InputError) as error:
+        make_plan("tiny", Selection(papers=("clashing",)))
+    assert all(fact in str(error.value) for fact in (str(file), "tasks/imagenet/task.yaml", "'digits'"))

@@ -86,8 +86,13 @@ def _declared(folder: Path) -> Task:
 
 
 def check_task(name: str) -> None:
-    """What planning does not see of a task: whether its adapter is Python and has the hooks. Runs nothing; raises InputError."""
-    read_task(name)
+    """What planning does not see of a task: whether its adapter is Python and has the hooks, and its datasets are its own.
+
+    Runs nothing; raises InputError.
+    """
+    for dataset in _declared(task_folder(name)).datasets:
+        if (owner := owner_of(dataset)) != name:
+            raise _declared_twice(dataset, owner, name)
     adapter_file.check_source(task_folder(name))
 
 
@@ -108,7 +113,10 @@ def _task_tier(name: str, tier: str, places: tuple[Path, ...]) -> TaskTier:
 
 
 def owner_of(dataset: str) -> str:
-    """The task that makes or checks a dataset: the one that declares it. Two that do are an InputError; the second should borrow."""
+    """The task that makes or checks a dataset: the one that declares it, ours before one from outside.
+
+    Two alike that do are an InputError; the second should borrow.
+    """
     return _owner_of(dataset, folders("tasks"))
 
 
@@ -118,13 +126,17 @@ def _owner_of(dataset: str, places: tuple[Path, ...]) -> str:
     owners = [name for name, datasets in declared.items() if dataset in datasets]
     if not owners:
         raise unknown("tasks/", "dataset", dataset, {d for datasets in declared.values() for d in datasets})
-    if len(owners) > 1:
-        first, second = owners[:2]
-        raise InputError(
-            f"{task_file(second)}: datasets: {dataset!r} stands in {task_file(first)} too, and one task makes it; "
-            f"datasets_from: {{{first}: [{dataset}]}} borrows it, and another name tells it apart"
-        )
-    return owners[0]
+    ours = [name for name in owners if task_folder(name).parent == TASKS] or owners
+    if len(ours) > 1:
+        raise _declared_twice(dataset, *ours[:2])
+    return ours[0]
+
+
+def _declared_twice(dataset: str, first: str, second: str) -> InputError:
+    return InputError(
+        f"{task_file(second)}: datasets: {dataset!r} stands in {task_file(first)} too, and one task makes it; "
+        f"datasets_from: {{{first}: [{dataset}]}} borrows it, and another name tells it apart"
+    )
 
 
 @cache

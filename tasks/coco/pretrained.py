@@ -15,7 +15,7 @@ from torch import Tensor
 from normbench import load_method
 from normbench.config.recipe import Recipe as Classification
 from normbench.config.spec import ArmSpec, digest, model_label
-from normbench.core.errors import InputError
+from normbench.core.errors import InputError, unknown
 from normbench.execution.task_api import Context
 from normbench.hooks.methods import read_method
 from normbench.models import build_model
@@ -34,6 +34,8 @@ EVERY = 600.0  # seconds between its checkpoints
 def backbone_weights(arm: ArmSpec, recipe: Recipe, context: Context) -> dict[str, Tensor]:
     """The classifier's state for the arm's backbone. Raises InputError where it is neither there nor made here."""
     design = read_design(arm.model)
+    if recipe.weights not in images.DATASETS:
+        raise unknown("weights", "dataset of the imagenet task", recipe.weights, images.DATASETS)
     kept = classifier_file(context.data, recipe.weights, design.backbone, arm.method, arm.params, recipe.pretrain_steps)
     state = kept.load(context.device)
     if state is None and recipe.weights in images.EMBEDDED:
