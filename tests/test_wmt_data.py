@@ -231,7 +231,7 @@ def test_evaluations_end_with_the_last_step():
 def test_the_papers_arms_are_planned_at_every_tier():
     for tier in ("tiny", "quick", "laptop", "gpu", "paper"):
         specs = [spec for spec in make_plan(tier).arms.values() if spec.task == "wmt"]
-        assert specs or tier == "gpu"
+        assert specs
         for spec in specs:
             assert Recipe(**spec.recipe) and spec.dataset in read_task("wmt").datasets
             assert spec.dataset in data.PAIRS and expected_seconds(spec, read_tier(tier).machine) > 0
