@@ -98,6 +98,7 @@ def chains(request):
     return request.param, moments, np.array([by_block(r, "skip_over_branch") for r in rows])
 
 
+@pytest.mark.slow
 def test_variance_grows_over_the_blocks_as_theory_says(chains):
     method, moments, _ = chains
     outputs = expected(method)[0]

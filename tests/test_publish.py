@@ -25,6 +25,8 @@ from normbench.dataset.version import bumped, change
 from normbench.execution import collect
 from normbench.reporting.tables import Cell
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module", autouse=True)
 def stubs():
