@@ -25,6 +25,8 @@ from normbench.reporting.page.embedded import inline_svg
 from normbench.reporting.summary import counts, read_claims
 from normbench.reporting.tables import shaped_table, verdicts_of
 
+pytestmark = pytest.mark.slow
+
 KEY = "rescalenet"
 
 
