@@ -13,10 +13,10 @@ from normbench.core.errors import InputError
 from normbench.execution.manifest import read_manifest, verify
 from tasks.kinetics import data, index, motions, render
 from tasks.kinetics.index import read_index
+from tasks.kinetics.layout import EXPECTED
 from tasks.kinetics.recipe import Recipe
 from tasks.kinetics.video import encoder
 
-EXPECTED = "Kinetics belongs there as"
 CLASSES = {"air drumming": 3, "zumba": 1}
 # Every published number on the digits in motion hangs on these pictures: a change of them must be meant.
 SMALL = {"train": 2, "val": 1}

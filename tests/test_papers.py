@@ -137,6 +137,7 @@ def shallow(arm: Arm, point: dict) -> dict:
     return {**model, "layers": [1] * (3 if cifar else 4), "block": "basic" if cifar or depth < 50 else "bottleneck"}
 
 
+@pytest.mark.slow
 @every_paper
 def test_every_method_stands_in_its_model(key):
     seen = set()

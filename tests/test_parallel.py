@@ -15,6 +15,8 @@ from normbench.core.schema import ROOT
 from normbench.training.classification import evaluate
 from normbench.training.distributed import Processes, from_torchrun
 
+pytestmark = pytest.mark.slow
+
 RANKS = 2
 
 

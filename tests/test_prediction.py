@@ -149,6 +149,7 @@ def test_the_order_of_rows_does_not_matter_and_equal_runs_give_equal_bytes(tmp_p
     assert score(table) == score(table) and list(table.columns) == prediction.columns() and score(table).balanced == 1
 
 
+@pytest.mark.slow
 def test_the_page_has_the_section_with_its_numbers_and_names_the_misses(tmp_path, monkeypatch):
     monkeypatch.setattr(figures, "paper_figures", lambda *args: ())
     root = make_build(tmp_path, "quick", ("rescalenet",))

@@ -99,6 +99,7 @@ def chains(request):
     return request.param, moments, np.array([by_block(r, "skip_over_branch") for r in rows])
 
 
+@pytest.mark.slow
 def test_variance_grows_over_the_blocks_as_theory_says(chains):
     method, moments, _ = chains
     outputs = expected(method)[0]
@@ -143,6 +144,7 @@ def test_scaled_sums_shrink_each_branch_in_every_later_join(constant):
     assert by_block(measure(model, x, torch.arange(8)).rows, "contribution") == pytest.approx(shrunk, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_network_that_overflows_is_a_result_with_its_block(context):
     result = adapter.run(arm("none", {"batch_size": 4}, blocks=400, width=16), 0, context)
     torch.manual_seed(0)

@@ -25,6 +25,8 @@ from normbench.execution.columns import CURVES, PROBES, RUNS, names
 from normbench.execution.tables import read_table
 from normbench.reporting.tables import Cell
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module", autouse=True)
 def stubs():

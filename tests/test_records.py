@@ -20,6 +20,7 @@ NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 TEXT = st.text(max_size=8)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(
     metrics=st.dictionaries(TEXT, NUMBERS, max_size=3),

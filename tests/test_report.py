@@ -3,26 +3,22 @@
 import base64
 import gzip
 import html
-import io
 import json
 import re
 import shutil
 import subprocess
 import sys
 from dataclasses import asdict
-from html.parser import HTMLParser
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 import pytest
-from PIL import Image
+from html_page import Page
 from synthetic_build import make_build, write_record
 
 from normbench.analysis.agreement import agreements
 from normbench.analysis.results import Measured
 from normbench.config.papers import read_paper
-from normbench.core.errors import InputError
 from normbench.core.files import read_json
 from normbench.core.schema import ROOT
 from normbench.execution.columns import RUNS
@@ -33,48 +29,9 @@ from normbench.reporting.page.embedded import inline_svg
 from normbench.reporting.summary import counts, read_claims
 from normbench.reporting.tables import shaped_table, verdicts_of
 
+pytestmark = pytest.mark.slow
+
 KEY = "rescalenet"
-VOID = {"meta", "br", "hr", "img", "input", "link", "col"}
-
-
-class Page(HTMLParser):
-    """Elements with their attributes, the text, and every mistake in nesting."""
-
-    def __init__(self, text: str):
-        super().__init__(convert_charrefs=True)
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: list[str] = []
-        self.open: list[str] = []
-        self.mistakes: list[str] = []
-        self.numbers: list[list[str]] = []  # of each article: what its <dd> hold
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-        if tag == "article":
-            self.numbers.append([])
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag):
-        if not self.open or self.open.pop() != tag:
-            self.mistakes.append(f"</{tag}> at {self.getpos()}")
-
-    def handle_data(self, data):
-        self.texts.append(data)
-        if self.open and self.open[-1] == "dd" and "article" in self.open:
-            self.numbers[-1].append(data)
-
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.elements if name == tag]
-
-    @property
-    def text(self) -> str:
-        return " ".join("".join(self.texts).split())
 
 
 @pytest.fixture(scope="module")
@@ -284,29 +241,6 @@ def test_an_inlined_figure_takes_the_pages_colors_and_no_id_of_another(root):
     ids = [set(re.findall(r' id="([^"]*)"', text)) for text in (one, two)]
     assert ids[0] and not ids[0] & ids[1]
     assert one.replace("f1-", "f2-") == two
-
-
-def test_a_photograph_is_smaller_in_the_page_and_a_drawing_keeps_every_pixel(tmp_path):
-    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
-    for pixels, kind in ((noise, "jpeg"), (np.zeros((64, 64, 3), np.uint8), "png"), (np.dstack([noise, noise[..., 0]]), "png")):
-        file = io.BytesIO()
-        Image.fromarray(pixels).save(file, "PNG")
-        address = f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
-        path = tmp_path / "picture.svg"
-        path.write_text(
-            '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="9pt" height="9pt">'
-            f'<image xlink:href="{address}"/></svg>'
-        )
-        shown = re.search(r'href="([^"]*)"', inline_svg(path, "f", "")).group(1)
-        assert shown.startswith(f"data:image/{kind};base64,") and (shown == address) is (kind == "png")
-        assert len(shown) <= len(address)
-
-
-def test_a_broken_figure_is_one_sentence(tmp_path):
-    path = tmp_path / "cut.svg"
-    path.write_text("<svg><g>")
-    with pytest.raises(InputError, match=r"cut\.svg: is missing or broken .*draws it again"):
-        inline_svg(path, "f", "")
 
 
 def test_the_command_writes_the_page(root, text, monkeypatch, capsys):

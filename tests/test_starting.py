@@ -55,6 +55,7 @@ def run(code: str) -> None:
 STARTS = [COMPUTE, CHECK, *(TRAIN.format(optimizer=name) for name in ("sgd", "adam"))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", [*STARTS, *(BUILD.format(method=m) for m in ("weight_norm", "bounded_weight_norm"))])
 def test_nothing_that_compiles_nothing_imports_the_compiler(code):
     run(code + "import sys\nassert not [name for name in sys.modules if name.startswith(('torch._dynamo', 'torch._inductor'))]")

@@ -25,6 +25,8 @@ from normbench.reporting.plots.multiples_figure import OWN, THEORY, multiples_fi
 from normbench.reporting.plots.scatter_figure import SPAN, scatter_figure
 from normbench.reporting.summary import read_claims
 
+pytestmark = pytest.mark.slow
+
 KEY = "beyond_batchnorm"
 QUANTITIES = ("variance", "skip_over_branch", "cosine_similarity", "stable_rank", "gradient_norm")
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 
 import pytest
 import torch
@@ -41,8 +42,16 @@ def test_the_loop_is_a_bare_loop_to_the_last_bit():
 
 def test_every_sample_that_went_through_a_step_is_counted():
     trained = fit(training(small_net(), recipe()))
-    assert trained.samples == 8 * BATCH and 0 < trained.step_seconds <= trained.seconds
+    assert trained.samples == 8 * BATCH
     assert fit(training(small_net(), recipe(device_batch_size=4))).samples == 8 * BATCH
+
+
+@pytest.mark.parametrize("status, fields", [("finished", {}), ("diverged", {"lr": 1e9, "momentum": 0.0})])
+def test_a_training_takes_no_longer_than_its_caller_waits_for_it(status, fields):
+    began = time.perf_counter()
+    trained = fit(training(small_net("weight_norm"), recipe(**fields)))
+    assert trained.status == status
+    assert 0 < trained.step_seconds <= trained.seconds <= time.perf_counter() - began
 
 
 def test_curves_are_means_over_windows_of_a_fiftieth_of_the_run():
@@ -174,6 +183,7 @@ def test_a_schedulers_notice_writes_a_checkpoint_and_says_so(tmp_path, step, num
     resumed, whole = small_net(), small_net()
     again = fit(training(resumed, recipe(), tmp_path / "run.pt"))
     assert again.curves == fit(training(whole, recipe())).curves
+    assert again.seconds > state["seconds"] > 0  # what came before the stop counts
     assert all(torch.equal(a, b) for a, b in zip(resumed.parameters(), whole.parameters(), strict=True))
 
 

@@ -21,6 +21,8 @@ from tasks.wmt import adapter, data, training
 from tasks.wmt.recipe import Recipe
 from tests.wmt_samples import RECIPE, an_arm, small_corpus
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 
 
