@@ -41,6 +41,8 @@ assert not torch.equal(next(net.parameters()), before[0]) and len(optimizer.para
 COMPUTE = """
 import torch
 from normbench.training.precision import set_arithmetic
+
+pytestmark = pytest.mark.slow
 set_arithmetic(1)
 assert torch.are_deterministic_algorithms_enabled() and torch.is_deterministic_algorithms_warn_only_enabled()
 assert torch.get_num_threads() == 1 and not torch.utils.deterministic.fill_uninitialized_memory
@@ -55,7 +57,6 @@ def run(code: str) -> None:
 STARTS = [COMPUTE, CHECK, *(TRAIN.format(optimizer=name) for name in ("sgd", "adam"))]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("code", [*STARTS, *(BUILD.format(method=m) for m in ("weight_norm", "bounded_weight_norm"))])
 def test_nothing_that_compiles_nothing_imports_the_compiler(code):
     run(code + "import sys\nassert not [name for name in sys.modules if name.startswith(('torch._dynamo', 'torch._inductor'))]")

@@ -27,6 +27,7 @@ def coverage(rng, draw, truth, draws=DRAWS):
     return np.mean([low <= truth <= high for low, high in (draw(rng) for _ in range(draws))])
 
 
+@pytest.mark.slow
 def test_welch_interval_covers_the_true_difference():
     def draw(rng):
         return stats.difference(rng.normal(2.0, 1.0, 4), rng.normal(0.0, 3.0, 8)).interval

@@ -52,6 +52,7 @@ def test_under_the_null_a_paper_gets_any_verdict_in_at_most_one_of_twenty():
     assert wrong / 4000 == pytest.approx(0.05, abs=0.008)
 
 
+@pytest.mark.slow
 def test_under_the_null_real_seeds_give_any_verdict_in_at_most_one_of_twenty():
     """Up to two standard errors of this many draws; without Holm it would be one in seven."""
     rng, draws, wrong = np.random.default_rng(1), 800, 0
