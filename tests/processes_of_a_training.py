@@ -61,7 +61,7 @@ def trained(name: str, rank: int = 0, size: int = 1, path: Path | None = None, k
 
 def ended_with(model: nn.Module, found: Trained) -> dict:
     state = {name: value.clone() for name, value in model.state_dict().items()}
-    return {"state": state, "curves": found.curves, "samples": found.samples}
+    return {"state": state, "curves": found.curves, "samples": found.samples, "next_draw": float(torch.rand(()))}
 
 
 def main() -> None:

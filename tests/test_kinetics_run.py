@@ -122,6 +122,7 @@ def test_scores_are_probabilities_averaged_over_the_views():
     x = torch.randn(7, 6, 1, 1, 1, 9)
     y = torch.tensor([0, 1, 2, 3, 4, 5, 6])
     mean = torch.stack([torch.stack([view.reshape(-1).softmax(0) for view in clip]).mean(0) for clip in x])
+    y[:3] = mean[:3].argmax(1)  # three are right at least
     found = evaluate(Given(), [(x[:4], y[:4]), (x[4:], y[4:])])
     order = mean.argsort(1, descending=True)
     assert found["test_top1"] == pytest.approx(100 * float((order[:, 0] == y).float().mean()))

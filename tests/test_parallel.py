@@ -98,6 +98,7 @@ def test_processes_that_do_not_read_one_checkpoint_start_nothing(ranks):
 
 def test_processes_drop_different_units(ranks):
     assert gap(ranks[0]["dropout"]["curves"], trained("dropout")[1].curves, "train_loss") > 1e-6
+    assert ranks[0]["dropout"]["next_draw"] != ranks[1]["dropout"]["next_draw"]
 
 
 def test_who_a_process_is_says_torchrun_alone(monkeypatch):

@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 BUILD = """
 import torch
 from normbench import load_method
@@ -41,8 +43,6 @@ assert not torch.equal(next(net.parameters()), before[0]) and len(optimizer.para
 COMPUTE = """
 import torch
 from normbench.training.precision import set_arithmetic
-
-pytestmark = pytest.mark.slow
 set_arithmetic(1)
 assert torch.are_deterministic_algorithms_enabled() and torch.is_deterministic_algorithms_warn_only_enabled()
 assert torch.get_num_threads() == 1 and not torch.utils.deterministic.fill_uninitialized_memory

@@ -219,6 +219,16 @@ def test_holm_steps_down(ps):
     assert stats.holm(ps) == pytest.approx(wanted)
 
 
+@pytest.mark.parametrize("name", ["pearson", "spearman", "kendall"])
+def test_the_bounds_of_a_correlations_interval_are_where_a_side_has_two_and_a_half_percent(name):
+    x, noise = np.random.default_rng(11).normal(size=(2, 12))
+    found = getattr(stats, name)(x, x + noise)
+    assert found.low < found.r < found.high
+    assert (found.p_above(found.low), found.p_below(found.high)) == pytest.approx((0.025, 0.025), rel=1e-6)
+    assert found.p_above(found.high) == found.p_below(found.low) == pytest.approx(0.975, rel=1e-6)
+    assert found.p_above(found.r) == found.p_below(found.r) == 0.5
+
+
 def test_detectable_correlation_is_shown_in_four_of_five():
     rng, n = np.random.default_rng(7), 30
     rho = stats.detectable_correlation(1 / math.sqrt(n - 3))
