@@ -10,6 +10,8 @@ from normbench.config.code_hash import changed_files, code_of_run, files_of_run
 from normbench.config.tasks import absence, task_names
 from normbench.core.schema import ROOT
 
+pytestmark = pytest.mark.slow
+
 TASKS = set(task_names())
 HASHES = """import json
 from normbench.config.code_hash import code_of_run

@@ -2,9 +2,12 @@
 
 import re
 
+import pytest
 from copies import copy_repository, printed
 
 from normbench.core.schema import ROOT
+
+pytestmark = pytest.mark.slow
 
 NEW_KIND = '''"""above: an arm's mean is above a number."""
 

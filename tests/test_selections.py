@@ -19,6 +19,8 @@ from normbench.planning.make import Selection, make_plan
 from normbench.planning.plan import Plan
 from normbench.reporting import figures, report, tables
 
+pytestmark = pytest.mark.slow
+
 LOST = {"metrics": {}, "curves": {}, "probes": [], "step": 1}
 EVERYTHING = [(paper, task) for paper in paper_keys() for task in task_names()]
 

@@ -12,6 +12,8 @@ import pytest
 
 from normbench.core.schema import ROOT
 
+pytestmark = pytest.mark.slow
+
 TEMPLATE = ROOT / "docs" / "template_task"
 
 

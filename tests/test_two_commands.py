@@ -15,6 +15,8 @@ from test_plan_file import state
 from normbench.config.spec import run_id
 from normbench.core.schema import ROOT
 
+pytestmark = pytest.mark.slow
+
 SNAKEMAKE = [sys.executable, "-m", "snakemake"]
 SELECTION = ("tier=tiny", "papers=norm_matters", "tasks=propagation,imagenet", "methods=batch_norm")
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}

@@ -10,6 +10,8 @@ import pytest
 
 from normbench.core.schema import ROOT
 
+pytestmark = pytest.mark.slow
+
 SOURCES = ("normbench", "methods", "tasks", "papers", "workflows", "Snakefile", "pyproject.toml", "setup.py", "MANIFEST.in", "README.md")
 
 
