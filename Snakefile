@@ -7,6 +7,7 @@ from snakemake.exceptions import WorkflowError
 from normbench.core.errors import InputError
 from normbench.execution.golden_files import golden_datasets
 from normbench.execution.progress import start_display
+from normbench.planning.lock import hold
 from normbench.planning.pipeline import open_pipeline, other_tiers, prepare
 from normbench.reporting.summary import summary
 
@@ -54,9 +55,13 @@ rule all:
         pipeline.collected(),
 
 
-# Under Snakemake's lock, before the first job.
+# Before the first job, and for one command at a time.
 onstart:
     if workflow.is_main_process and not (asked() and asked() <= LOOKS):
+        try:
+            hold(pipeline.folders.root)
+        except InputError as error:
+            raise WorkflowError(str(error))
         prepare(pipeline)
         start_display(pipeline)
 

@@ -141,9 +141,9 @@ def test_a_plan_that_was_changed_by_hand_is_named(tier):
     arm = next(iter(plan["arms"]))
     plan["arms"][arm]["spec"]["recipe"]["lr"] = 123.0
     (tier / "plan.json").write_text(json.dumps(plan))
-    assert [re.sub("that of .*:", "that of X:", s) for s in problems(tier)] == [
-        f"{tier / 'plan.json'}: {arm}: its spec is that of X: it was changed by hand or is of another version"
-    ]
+    found = problems(tier)
+    assert sum(all(fact in sentence for fact in (str(tier / "plan.json"), arm, "changed by hand")) for sentence in found) == 1
+    assert all(arm in sentence for sentence in found)  # its runs say another recipe now, and nothing else is wrong
     (tier / "plan.json").unlink()
     assert "plan.json: is missing or broken" in problems(tier)[0]
 

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,8 +13,10 @@ from records_on_disk import run_main, write_line
 
 from normbench.config.spec import run_id
 from normbench.core.errors import InputError
+from normbench.core.schema import ROOT
 from normbench.execution import collect
 from normbench.planning.folders import SHORT, Folders
+from normbench.planning.lock import hold
 from normbench.planning.make import Selection, make_plan
 from normbench.planning.packing import jobs
 from normbench.planning.pipeline import job_id, open_pipeline, prepare
@@ -147,3 +151,26 @@ def test_a_clusters_job_asks_for_nothing_that_was_there_before_it_was_sent(tmp_p
     job = next(iter(pipeline.jobs))
     os.rename(pipeline.folders.job(job), pipeline.folders.job("sent-before"))
     assert pipeline.allocation("sent-before") == pipeline.allocation(job)
+
+
+HOLD = """import sys, time
+from pathlib import Path
+from normbench.planning.lock import hold
+hold(Path(sys.argv[1]))
+print(1, flush=True)
+time.sleep(999)"""
+
+
+def test_a_build_is_held_by_one_process_and_freed_by_its_death(tmp_path):
+    other = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert other.stdout.readline() == "1\n"
+    before = state(tmp_path)
+    with pytest.raises(InputError) as error:
+        hold(tmp_path)
+    assert all(fact in str(error.value) for fact in (str(tmp_path), f"process {other.pid} ", "run this command again"))
+    assert state(tmp_path) == before
+    other.kill()
+    other.wait()
+    hold(tmp_path)
+    with pytest.raises(InputError, match=f"process {os.getpid()} "):
+        hold(tmp_path)

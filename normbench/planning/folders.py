@@ -8,7 +8,7 @@ build/<tier>/plan.json               what the tier consists of; papers/ and tier
              index/<arm>.json        sizes and hashes of an arm's complete records
              pictures/<run>.png      what a run had to show, where its task draws
              tracked/<store>.done    MLflow's store of that name has the records
-             checkpoints/ progress/ logs/ locks/
+             checkpoints/ progress/ logs/ locks/; building: who builds this at present
 build/ready/<place>/<dataset>.json   a dataset of the data folder <place> was made or checked
 """
 

@@ -1,7 +1,7 @@
 """What the Snakefile needs to know: the plan, what of it is done, which jobs are left. Torch-free.
 
-`open_pipeline` reads and changes no file: a dry run, a look at the plan, or a second invocation that Snakemake's lock refuses leave a
-running build as it is. `prepare` writes what jobs read, once Snakemake holds its lock.
+`open_pipeline` reads and changes no file: a dry run, a look at the plan, or a second invocation that is refused leave a running build
+as it is. `prepare` writes what jobs read, once this process holds the build (lock.py).
 """
 
 import itertools
@@ -135,7 +135,7 @@ def job_id(folders: Folders, pack: Job) -> str:
 
 
 def prepare(pipeline: Pipeline) -> None:
-    """Write what jobs and tables read: the plan, its arms, the jobs that are left. Only for who holds Snakemake's lock."""
+    """Write what jobs and tables read: the plan, its arms, the jobs that are left. Only for who holds the build."""
     folders = pipeline.folders
     pipeline.shown.write(folders.root)
     for arm in pipeline.plan.arms:
