@@ -22,6 +22,12 @@ def arithmetic_as_it_was():
         torch.utils.deterministic.fill_uninitialized_memory = True
 
 
+def pytest_collection_modifyitems(items):
+    """Files with slow tests come first, so that no process is left alone with one at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 def pytest_terminal_summary(terminalreporter):
     """What this environment could not test is said in a line of its own."""
     if importlib.util.find_spec("detectron2") is None:

@@ -60,7 +60,7 @@ def beside(tmp_path_factory) -> Beside:
     build = tmp_path_factory.mktemp("commands") / "build"
     log = build.parent / "log"
     with open(log, "w") as file:
-        first = subprocess.Popen(command("all", build, *SELECTION), cwd=ROOT, stdout=file, stderr=file, env=ENVIRONMENT)
+        first = subprocess.Popen(command("runs", build, *SELECTION), cwd=ROOT, stdout=file, stderr=file, env=ENVIRONMENT)
     while first.poll() is None and not list(build.glob("tiny/records/*.json")):
         time.sleep(0.05)
     before = planned(build)
@@ -86,6 +86,6 @@ def test_a_second_build_is_refused_and_the_first_ends_with_all_of_its_runs(besid
 
 def test_what_was_refused_goes_on_later_and_loses_nothing_of_the_first(beside):
     first = collected(beside.build)
-    done = run(command("all", beside.build, *OTHER))
+    done = run(command("runs", beside.build, *OTHER))
     assert done.returncode == 0, done.stdout + done.stderr
     assert first < collected(beside.build)
