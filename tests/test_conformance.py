@@ -8,13 +8,12 @@ from normbench.conformance.nets import NETS, small_nets
 from normbench.hooks.methods import load_method, method_names
 from normbench.hooks.sites import KINDS, LAYOUTS
 
+pytestmark = pytest.mark.slow
+
 NAMES = method_names()
 
 
-SLOW = {"compile"}  # seconds a method; `pytest -k my_norm` runs it all the same
-
-
-@pytest.mark.parametrize("check", [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in CHECKS])
+@pytest.mark.parametrize("check", list(CHECKS))
 @pytest.mark.parametrize("name", NAMES)
 def test_conforms(name, check):
     CHECKS[check](load_method(name))

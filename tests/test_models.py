@@ -10,6 +10,8 @@ from normbench import load_method
 from normbench.hooks.builder import count_parameters
 from normbench.models import plain_cnn, resnet, vgg, wide_resnet
 
+pytestmark = pytest.mark.slow
+
 BATCH_NORM, NONE = load_method("batch_norm"), load_method("none")
 VIDEO = torchvision.models.video
 

@@ -9,6 +9,8 @@ from normbench.config.tasks import load_adapter, load_preparer, read_task, reada
 from normbench.core.errors import InputError
 from normbench.planning.make import Selection, make_plan
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def tasks(tmp_path, monkeypatch):
