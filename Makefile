@@ -14,7 +14,7 @@ all: $(READY)
 test: $(READY)
 	python -m pytest -n 2 --dist loadfile --ignore tests/slurm
 
-# Within two minutes: all but the tests marked slow.
+# In about two minutes: all but the tests marked slow.
 test-fast: $(READY)
 	python -m pytest -n 2 --dist loadfile --ignore tests/slurm -m "not slow"
 
