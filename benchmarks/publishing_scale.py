@@ -22,7 +22,7 @@ from normbench.dataset.run_faults import problems
 from normbench.execution.columns import RUNS
 from normbench.execution.tables import PARQUET, read_table, read_tables, write_table
 from normbench.planning.make import Selection, make_plan
-from normbench.planning.plan import copy_plan
+from normbench.planning.plan import Plan
 
 
 def measured(what: str, work: Callable):
@@ -45,7 +45,7 @@ def main() -> None:
         print(f"{runs} runs, {len(read_table(root, PARQUET[1]))} points, {len(read_table(root, RUNS))} rows of runs")
         tables = measured("read", lambda: read_tables(root))
         measured("write", lambda: [write_table(tables[file.name], published, file) for file in PARQUET])
-        copy_plan(root, published)
+        Plan.read(root).write(published)
         other = tables["runs"].with_columns(seconds=pl.col("seconds") * 2).sample(fraction=1, shuffle=True, seed=0)
         write_table(other, root, RUNS)
         del other

@@ -20,7 +20,7 @@ from normbench.planning.lock import hold
 from normbench.planning.make import Selection, make_plan
 from normbench.planning.packing import jobs
 from normbench.planning.pipeline import job_id, open_pipeline, prepare
-from normbench.planning.plan import Plan, copy_plan
+from normbench.planning.plan import Plan
 
 CONFIG = {"tier": "tiny", "papers": "norm_matters", "tasks": "imagenet"}
 
@@ -43,7 +43,7 @@ def test_a_plan_is_read_as_it_was_written(tier, tmp_path):
     assert again.text() == plan.text() and again.digest == plan.digest
     assert (again.arms, again.efforts, again.points, again.code) == (plan.arms, plan.efforts, plan.points, plan.code)
     assert list(again.papers) == list(plan.papers) and again.tier.model_dump() == plan.tier.model_dump()
-    copy_plan(tmp_path, tmp_path / "copy")
+    again.write(tmp_path / "copy")
     assert Plan.read(tmp_path / "copy").digest == plan.digest
 
 

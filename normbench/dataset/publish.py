@@ -29,7 +29,7 @@ from normbench.dataset.tiers import Published, published_tiers
 from normbench.dataset.version import FIRST, Part, bumped, change, read_version
 from normbench.execution.columns import Described
 from normbench.execution.tables import PARQUET, read_table, write_table
-from normbench.planning.plan import copy_plan
+from normbench.planning.plan import Plan
 
 BEFORE = "before"  # what was published, while what is new takes its place
 COPIED = ("claims.csv", "prediction.csv", "tables", "figures")
@@ -99,7 +99,7 @@ def is_beside(citation: Path, results: Path) -> bool:
 
 def put_together(root: Path, before: Path, fresh: Path) -> None:
     """The tier's folder as it will be published. before: what is published of it now; equal runs keep its times."""
-    copy_plan(root, fresh)
+    Plan.read(root).write(fresh)
     tables = merged(root, before)
     for file in PARQUET:
         _write(tables[file.name], before, fresh, file)

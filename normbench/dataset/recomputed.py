@@ -11,7 +11,7 @@ from normbench.dataset.derived import make
 from normbench.dataset.sentences import SHOWN
 from normbench.execution.columns import Described, names
 from normbench.execution.tables import PARQUET
-from normbench.planning.plan import copy_plan
+from normbench.planning.plan import Plan
 
 COMPARED = (CLAIMS, PREDICTION, CELLS)
 
@@ -20,10 +20,10 @@ def differences(root: Path) -> list[str]:
     """A sentence for each verdict, cell and text that the published runs do not give. Those that are wrong are not all shown."""
     with tempfile.TemporaryDirectory() as folder:
         anew = Path(folder) / root.name
-        copy_plan(root, anew)
-        for file in PARQUET:
-            (anew / file.path).symlink_to((root / file.path).resolve())
         try:
+            Plan.read(root).write(anew)
+            for file in PARQUET:
+                (anew / file.path).symlink_to((root / file.path).resolve())
             make(anew, "claims", "tables", "prediction")
         except InputError as error:
             return [f"{root}: verdicts and tables cannot be recomputed: {error}"]

@@ -5,7 +5,6 @@ runs were judged by. `Plan` alone writes and reads these files.
 """
 
 import json
-import shutil
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -156,14 +155,6 @@ class Plan:
             code,
             list(specs),
         )
-
-
-def copy_plan(root: Path, to: Path) -> None:
-    """The files of a plan, from one folder into another."""
-    to.mkdir(parents=True, exist_ok=True)
-    for name in (NAME, TIER):
-        shutil.copyfile(root / name, to / name)
-    shutil.copytree(root / PAPERS, to / PAPERS, dirs_exist_ok=True)
 
 
 def resources_of(spec: ArmSpec) -> Resources:
