@@ -12,11 +12,11 @@ all: $(READY)
 	snakemake all
 
 test: $(READY)
-	python -m pytest -n 2 --dist loadfile --ignore tests/slurm
+	python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore tests/slurm
 
 # In about two minutes: all but the tests marked slow.
 test-fast: $(READY)
-	python -m pytest -n 2 --dist loadfile --ignore tests/slurm -m "not slow"
+	python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore tests/slurm -m "not slow"
 
 # Through a real Slurm of two nodes on this machine, which Debian's packages start (installed where they are missing, as root).
 test-slurm: $(READY)

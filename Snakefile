@@ -8,7 +8,7 @@ from normbench.core.errors import InputError
 from normbench.execution.golden_files import golden_datasets
 from normbench.execution.progress import start_display
 from normbench.planning.lock import hold
-from normbench.planning.pipeline import open_pipeline, other_tiers, prepare
+from normbench.planning.pipeline import STEPS, open_pipeline, other_tiers, prepare
 from normbench.reporting.summary import summary
 
 # --cores without an executor of a cluster's: the jobs run here, side by side. Inside a cluster's job this file is read again, which says nothing.
@@ -47,12 +47,10 @@ rule all:
     default_target: True
     input:
         pipeline.unfinished(),
-        pipeline.path("claims.csv"),
-        pipeline.path("tables.done"),
-        pipeline.path("figures.done"),
+        [pipeline.made(step) for step in STEPS],
+        [pipeline.path(name) for name in ("claims.csv", "prediction.csv", "report.html")],
+        pipeline.made("runs"),
         pipeline.tracked(),
-        pipeline.path("report.html"),
-        pipeline.collected(),
 
 
 # Before the first job, and for one command at a time.

@@ -17,6 +17,8 @@ from normbench.dataset.run_faults import problems
 from normbench.execution.columns import CURVES, PROBES, RUNS
 from normbench.planning.plan import Plan
 
+pytestmark = pytest.mark.slow
+
 TOP1 = pl.col("metric") == "test_top1"
 
 

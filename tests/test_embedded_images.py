@@ -16,6 +16,8 @@ from normbench.execution.manifest import read_manifest
 from tasks.imagenet import data
 from tasks.images import embedded, render
 
+pytestmark = pytest.mark.slow
+
 # Every published number on the digits hangs on these pictures: a change of them must be meant.
 DATA_SHA256 = {
     "digits": "a64b42fa0557ab7297f84ce8447da53871185a7fa085006bc5b273cfd46b6286",

@@ -22,6 +22,8 @@ from normbench.reporting.plots import ledger_figure, marks, series_figure, style
 from normbench.reporting.summary import read_claims
 from normbench.reporting.tables import shaped_table
 
+pytestmark = pytest.mark.slow
+
 KEY = "rescalenet"
 
 

@@ -12,6 +12,8 @@ from tasks.imagenet import data
 from tasks.images.augments import IN_MEMORY
 from tasks.images.batches import Batches, Images, InOrder, Order, draw, padding
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):

@@ -10,6 +10,8 @@ from debian import program
 from normbench.core.schema import ROOT
 from normbench.reporting.writers import _LATEX, NEEDS, tex
 
+pytestmark = pytest.mark.slow
+
 PDFLATEX = (("pdflatex",), "texlive-latex-base texlive-latex-recommended")
 
 

@@ -12,7 +12,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from normbench.config.spec import run_id
 from normbench.core.schema import ROOT
+from normbench.planning.folders import Folders
+from normbench.planning.pipeline import write_jobs
 
 pytestmark = pytest.mark.slow
 
@@ -60,8 +63,9 @@ def test_the_line_ends_with_everything_that_it_promises(made):
         "probes.parquet",
         "speed.csv",
         "claims.csv",
-        "tables.done",
-        "figures.done",
+        "tables",
+        "figures",
+        "made/tables.json",
         "tracked",
         "report.html",
     ):
@@ -95,20 +99,35 @@ def test_a_second_time_there_is_nothing_to_do_and_a_damaged_record_is_made_again
 def test_a_job_killed_in_the_middle_is_taken_up_again_and_ends_with_the_same_numbers(made, tmp_path):
     build = tmp_path / "build"
     root, data = build / "tiny", build / "data"
-    for part in ("arms", "jobs"):
-        shutil.copytree(made / "tiny" / part, root / part, ignore=shutil.ignore_patterns("*.done"))
     shutil.copytree(made / "data", data)
-    job = max((root / "jobs").glob("*.json"), key=lambda p: len(json.loads(p.read_text())["arms"])).stem
-    command = [sys.executable, "tests/killed_job.py", "3", "--root", str(root), "--data", str(data), "--job", job]
+    for part in ("arms", "records", "norms", "pictures", "index"):
+        if (made / "tiny" / part).is_dir():
+            shutil.copytree(made / "tiny" / part, root / part)
+    lost = lose_some(Folders.of(root))
+    write_jobs(Folders.of(root), {"lost": lost})
+    there = set(root.glob("records/*.json"))
+    command = [sys.executable, "tests/killed_job.py", "3", "--root", str(root), "--data", str(data), "--job", "lost"]
     killed = subprocess.run(command, cwd=ROOT, env={**ENVIRONMENT, "PYTHONPATH": str(ROOT)}, capture_output=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
     complete = {p: p.stat().st_mtime_ns for p in root.glob("records/*.json")}
-    assert len(complete) == 3
+    assert len(complete) == len(there) + 3 and sum(map(len, lost.values())) > 3
     done = snakemake(build)
     assert done.returncode == 0, output(done)
     assert {p: p.stat().st_mtime_ns for p in complete} == complete
     pd.testing.assert_frame_equal(numbers(build), numbers(made))
     assert results(build) == results(made)  # byte for byte, over two builds
+
+
+def lose_some(folders: Folders, count: int = 5) -> dict[str, list[int]]:
+    """The first arms of imagenet without their records, as a job trains them."""
+    arms = [json.loads(path.read_text()) for path in sorted(folders.root.glob("arms/*.json"))]
+    lost = {arm["arm"]: arm["seeds"] for arm in arms if arm["spec"]["task"] == "imagenet" and not arm["spec"]["source"]}
+    lost = dict(list(lost.items())[:count])
+    for arm, seeds in lost.items():
+        folders.index(arm).unlink()
+        for seed in seeds:
+            folders.record(run_id(arm, seed)).unlink()
+    return lost
 
 
 @pytest.mark.parametrize(

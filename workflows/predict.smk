@@ -10,9 +10,11 @@ rule predict:
 
 rule prediction:
     input:
+        pipeline.made("runs"),
         pipeline.path("runs.parquet"),
     output:
+        pipeline.made("prediction"),
         pipeline.path("prediction.csv"),
     priority: 2
     shell:
-        PYTHON + " normbench.analysis.prediction --root {pipeline.folders.root} --output {output}"
+        PYTHON + " normbench.analysis.prediction --root {pipeline.folders.root} --output {output[1]} --done {output[0]}"

@@ -14,12 +14,8 @@ rule plan:
 rule publish:
     input:
         pipeline.unfinished(),
-        pipeline.collected(),
-        pipeline.path("claims.csv"),
-        pipeline.path("tables.done"),
-        pipeline.path("figures.done"),
-        pipeline.path("report.html"),
-        pipeline.path("prediction.csv"),
+        pipeline.made("runs"),
+        [pipeline.made(step) for step in STEPS],
     params:
         results=RESULTS,
     shell:

@@ -4,18 +4,21 @@ from normbench.reporting.page.packed import VEGA_LITE
 
 rule figures:
     input:
+        pipeline.made("claims"),
+        pipeline.made("prediction"),
         pipeline.path("runs.parquet"),
         pipeline.path("claims.csv"),
         pipeline.path("prediction.csv"),
     output:
-        touch(pipeline.path("figures.done")),
+        pipeline.made("figures"),
     priority: 1
     shell:
-        PYTHON + " normbench.reporting.figures --root {pipeline.folders.root}"
+        PYTHON + " normbench.reporting.figures --root {pipeline.folders.root} --done {output}"
 
 
 rule mlflow:
     input:
+        pipeline.made("runs"),
         pipeline.path("runs.parquet"),
     output:
         pipeline.tracked(),
@@ -33,13 +36,13 @@ rule plotting_library:
 
 rule report:
     input:
+        [pipeline.made(step) for step in STEPS if step != "report"],
         pipeline.path("claims.csv"),
-        pipeline.path("tables.done"),
-        pipeline.path("figures.done"),
         pipeline.path("prediction.csv"),
         [folder / "claims.csv" for folder in other_tiers(pipeline.folders.root)],
         library=rules.plotting_library.output[0],
     output:
+        pipeline.made("report"),
         pipeline.path("report.html"),
     shell:
-        PYTHON + " normbench.reporting.report --root {pipeline.folders.root} --output {output} --library {input.library}"
+        PYTHON + " normbench.reporting.report --root {pipeline.folders.root} --output {output[1]} --done {output[0]} --library {input.library}"

@@ -44,7 +44,7 @@ rule runs:
     input:
         pipeline.unfinished(),
     output:
-        pipeline.collected(),
+        pipeline.made("runs"),
         pipeline.path("runs.parquet"),
         pipeline.path("curves.parquet"),
         pipeline.path("probes.parquet"),

@@ -17,8 +17,9 @@ from normbench.claims.outcomes import Outcome, not_run
 from normbench.claims.verdicts import Verdict, decide
 from normbench.config.papers import Claim, Paper, reached
 from normbench.config.tasks import absence
-from normbench.core.errors import InputError
+from normbench.core.command import command
 from normbench.core.files import whole_file
+from normbench.planning.marks import write_mark
 
 COLUMNS = [
     "paper",
@@ -39,21 +40,19 @@ COLUMNS = [
 ]
 
 
-def main() -> int:
+@command
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--root", type=Path, required=True)
+    parser.add_argument("--done", type=Path, help="the mark that says what was made (normbench/planning/marks.py)")
     args = parser.parse_args()
-    try:
-        measured = Measured.read(args.root)
-        rows = [row for paper in measured.plan.papers.values() for row in paper_rows(paper, measured)]
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    measured = Measured.read(args.root)
+    rows = [row for paper in measured.plan.papers.values() for row in paper_rows(paper, measured)]
     with whole_file(args.root / "claims.csv", "w") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-    return 0
+    write_mark(args.done, args.root, [args.root / "claims.csv"])
 
 
 def paper_rows(paper: Paper, measured: Measured) -> list[dict]:

@@ -19,29 +19,29 @@ import polars as pl
 from normbench.analysis.results import TRAINED_BY, guessing, metric_of
 from normbench.config.spec import model_label
 from normbench.config.tasks import Predictor, read_task, readable_tasks
+from normbench.core.command import command
 from normbench.core.errors import InputError
 from normbench.core.files import whole_file
 from normbench.execution.columns import RUNS
 from normbench.execution.tables import read_table
+from normbench.planning.marks import write_mark
 
 BEFORE, AFTER = ["arm", "method", "model", "dataset", "seeds", "trained"], ["predicted", "probability"]
 READ = ["run", "task", "dataset", "model", "method", "arm", "status", "metric", "value"]  # of runs.parquet
 FEWEST = 10  # arms of other methods that a rule needs; with fewer a tree of three questions fits anything
 
 
-def main() -> int:
+@command
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--root", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--done", type=Path, help="the mark that says what was made (normbench/planning/marks.py)")
     args = parser.parse_args()
-    try:
-        table = judged(arms(read_runs(args.root)))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    table = judged(arms(read_runs(args.root)))
     with whole_file(args.output, "w") as file:
         table.to_csv(file, index=False, float_format="%.6g", lineterminator="\n")
-    return 0
+    write_mark(args.done, args.root, [args.output])
 
 
 @cache

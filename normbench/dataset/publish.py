@@ -15,6 +15,7 @@ from pathlib import Path
 import polars as pl
 
 from normbench.config.papers import TIERS
+from normbench.core.command import command
 from normbench.core.errors import InputError
 from normbench.core.files import write_if_changed
 from normbench.core.schema import ROOT
@@ -35,19 +36,15 @@ BEFORE = "before"  # what was published, while what is new takes its place
 COPIED = ("claims.csv", "prediction.csv", "tables", "figures")
 
 
-def main() -> int:
+@command
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--root", type=Path, required=True)
     parser.add_argument("--results", type=Path, required=True)
     parser.add_argument("--citation", type=Path, default=ROOT / "CITATION.cff")
     args = parser.parse_args()
-    try:
-        for line in publish(args.root, args.results, args.citation):
-            print(line)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    for line in publish(args.root, args.results, args.citation):
+        print(line)
 
 
 def publish(root: Path, results: Path, citation: Path) -> list[str]:

@@ -16,30 +16,26 @@ from rich import box
 from rich.console import Console
 from rich.table import Table as Grid
 
-from normbench.core.errors import InputError
+from normbench.core.command import command
 from normbench.core.formatting import joined
 from normbench.diagnostics.untrained import BATCH, MODES, NETWORKS, SEEDS, SMALL, Finding, Mode, find
 from normbench.hooks.methods import method_names, read_method
 from normbench.training.precision import set_arithmetic
 
 
-def main() -> int:
+@command
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--task", required=True)
     parser.add_argument("--methods", nargs="*", default=[])
     args = parser.parse_args()
     console = Console(width=140, soft_wrap=True, highlight=False)
-    try:
-        names = " ".join(args.methods).replace(",", " ").split() or method_names()
-        for name in names:  # a misspelt one is found before the others are measured
-            read_method(name)
-        set_arithmetic(threads=1)  # more gain nothing on networks this narrow
-        for name in names:
-            show(console, name, *find(name, args.task))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    names = " ".join(args.methods).replace(",", " ").split() or method_names()
+    for name in names:  # a misspelt one is found before the others are measured
+        read_method(name)
+    set_arithmetic(threads=1)  # more gain nothing on networks this narrow
+    for name in names:
+        show(console, name, *find(name, args.task))
 
 
 def show(console: Console, name: str, params: dict[str, Any], findings: list[Finding]) -> None:

@@ -12,39 +12,38 @@ from pathlib import Path
 
 from normbench.config.spec import canonical
 from normbench.config.tasks import read_task
+from normbench.core.command import command
 from normbench.core.errors import InputError
-from normbench.core.files import read_json, whole_file, write_json
+from normbench.core.files import read_json, whole_file
 from normbench.execution.columns import CURVES, PROBES, RUNS, SPEED, names
 from normbench.execution.records import Record, read_record, sha256
 from normbench.execution.tables import table_of, write_table
 from normbench.execution.throughput import speed_rows
 from normbench.planning.folders import SHORT, Folders
+from normbench.planning.marks import write_mark
 from normbench.planning.plan import Plan
 
 
-def main() -> int:
+@command
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--root", type=Path, required=True)
     parser.add_argument("--plan", help="the id of the plan that the runs were made for")
-    parser.add_argument("--done", type=Path, help="a file that says that the plan's runs are in the tables; those of other plans go")
+    parser.add_argument("--done", type=Path, help="the mark that says what was made (normbench/planning/marks.py); those of other plans go")
     args = parser.parse_args()
-    try:
-        plan = Plan.read(args.root)
-        if args.plan and plan.digest[:SHORT] != args.plan:
-            raise InputError(
-                f"{args.root / 'plan.json'}: is not the plan that these runs were made for (another command on this build has written it "
-                "meanwhile); run the same command again, it goes on from here"
-            )
-        records = read_records(args.root, plan)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    plan = Plan.read(args.root)
+    if args.plan and plan.digest[:SHORT] != args.plan:
+        raise InputError(
+            f"{args.root / 'plan.json'}: is not the plan that these runs were made for (another command on this build has written it "
+            "meanwhile); run the same command again, it goes on from here"
+        )
+    records = read_records(args.root, plan)
     write_tables(records, args.root, plan)
-    if args.done:
+    if args.done:  # the tables hold the runs of one plan
         for other in args.done.parent.glob("*.json"):
             other.unlink()
-        write_json(args.done, {"plan": plan.digest, "runs": len(records)})
-    return 0
+    files = [args.root / table.path for table in (RUNS, CURVES, PROBES, SPEED)]
+    write_mark(args.done, args.root, files, plan=plan.digest, runs=len(records))
 
 
 def write_tables(records: list[Record], root: Path, plan: Plan) -> None:

@@ -22,6 +22,7 @@ import torch
 from normbench.config.code_hash import code_of_arm, files_of_task
 from normbench.config.spec import ArmSpec, run_id
 from normbench.config.tasks import load_adapter
+from normbench.core.command import command
 from normbench.core.errors import InputError, unknown
 from normbench.execution.golden_files import FOLDER, STEPS, Golden, GoldenRun, drift, golden_tasks, read_golden, write_golden
 from normbench.execution.task_api import Context
@@ -33,6 +34,7 @@ SLOWLY = 0.1  # of the tier's learning rate: at all of it, detection's choice am
 SEED = 0
 
 
+@command
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
@@ -45,14 +47,10 @@ def main() -> int:
     args = parser.parse_args()
     set_arithmetic(int(os.environ.get("OMP_NUM_THREADS", "1")))
     drifted = False
-    try:
-        if args.arms and not (args.write and args.task and len(args.task) == 1):
-            raise InputError(f"--arms {' '.join(args.arms)}: choosing other golden runs takes --write and one --task")
-        for task in args.task or golden_tasks(args.folder):
-            drifted |= one_task(task, args.data, args.folder, args.write, args.arms)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    if args.arms and not (args.write and args.task and len(args.task) == 1):
+        raise InputError(f"--arms {' '.join(args.arms)}: choosing other golden runs takes --write and one --task")
+    for task in args.task or golden_tasks(args.folder):
+        drifted |= one_task(task, args.data, args.folder, args.write, args.arms)
     return int(drifted)
 
 

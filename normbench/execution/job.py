@@ -23,6 +23,7 @@ import torch
 from normbench.config.spec import arm_from, digest, run_id
 from normbench.config.tasks import load_adapter
 from normbench.config.tiers import read_tier
+from normbench.core.command import command
 from normbench.core.errors import InputError
 from normbench.core.files import read_json, whole_file, write_json
 from normbench.core.gc_tuning import leave_imports_alone
@@ -40,7 +41,8 @@ from normbench.training.loop import Interrupted
 from normbench.training.precision import set_arithmetic
 
 
-def main() -> int:
+@command
+def main() -> int | None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--root", type=Path, required=True, help="build/<tier>")
     parser.add_argument("--data", type=Path, required=True, help="the folder of datasets")
@@ -49,11 +51,7 @@ def main() -> int:
     args = parser.parse_args()
     set_arithmetic(int(os.environ.get("OMP_NUM_THREADS", "1")))
     folders = Folders.of(args.root)
-    try:
-        job = read_json(folders.job(args.job))["arms"]
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    job = read_json(folders.job(args.job))["arms"]
     leave_imports_alone()
     processes = from_torchrun()
     device = _device(processes)

@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from normbench.core.command import command
 from normbench.core.errors import InputError
 from normbench.core.files import read_json, write_if_changed
 from normbench.core.gc_tuning import leave_imports_alone
@@ -27,23 +28,19 @@ SQLITE_WAIT = 20  # seconds that a locked store is waited for
 HTTP_WAIT = 30  # seconds that a server may take for an answer; it is asked twice, where MLflow would ask for a quarter of an hour
 
 
-def main() -> int:
+@command
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--root", type=Path, required=True)
     parser.add_argument("--tracking-uri", required=True)
     parser.add_argument("--done", type=Path, help="a file that says, once all is imported, into which store")
     args = parser.parse_args()
     leave_imports_alone()
-    try:
-        added, kept = import_records(args.root, args.tracking_uri)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    added, kept = import_records(args.root, args.tracking_uri)
     if args.done:
         write_if_changed(args.done, f"{args.tracking_uri}\n")
         args.done.touch()
     print(f"mlflow: {added} runs imported, {kept} were there; mlflow server --backend-store-uri {args.tracking_uri} --host 127.0.0.1")
-    return 0
 
 
 def import_records(root: Path, tracking_uri: str) -> tuple[int, int]:

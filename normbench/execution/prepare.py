@@ -8,23 +8,19 @@ import sys
 from pathlib import Path
 
 from normbench.config.tasks import load_preparer, owner_of
-from normbench.core.errors import InputError
+from normbench.core.command import command
 from normbench.core.files import write_json
 
 
-def main() -> int:
+@command
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--dataset", required=True)
     parser.add_argument("--ready", type=Path, required=True)
     args = parser.parse_args()
-    try:
-        data_sha256 = load_preparer(owner_of(args.dataset))(args.dataset, args.data)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    data_sha256 = load_preparer(owner_of(args.dataset))(args.dataset, args.data)
     write_json(args.ready, {"dataset": args.dataset, "data": str(args.data), "data_sha256": data_sha256})
-    return 0
 
 
 if __name__ == "__main__":

@@ -9,21 +9,19 @@ from pathlib import Path
 
 from normbench.config.spec import canonical
 from normbench.config.tasks import load_adapter, recipe_fields
+from normbench.core.command import command
 from normbench.core.errors import InputError
 from normbench.core.files import write_json
 from normbench.planning.plan import Plan
 
 
-def main() -> int:
+@command
+def main() -> int | None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--root", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
     args = parser.parse_args()
-    try:
-        plan = Plan.read(args.root)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    plan = Plan.read(args.root)
     refused, mistakes, seen = {}, [], {}
     for arm, spec in plan.arms.items():
         fields = recipe_fields(spec.task).model
@@ -41,7 +39,6 @@ def main() -> int:
     if mistakes:
         return 1
     write_json(args.output, {"arms": len(plan.arms), "refused": refused})
-    return 0
 
 
 if __name__ == "__main__":

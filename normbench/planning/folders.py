@@ -4,6 +4,7 @@ build/<tier>/plan.json               what the tier consists of; papers/ and tier
              arms/<arm>.json         one arm: spec, code, seeds
              jobs/<job>.json         arms that one process trains; <job>.done when it has
              checked/<plan>.json     every arm of a plan was built once; collected/<plan>.json: the tables hold its runs
+             made/<step>.json        what claims, tables, figures, report consist of, with hashes (marks.py)
              records/<run>.json      one run's record; norms/<run>.npz beside it where norms were recorded
              index/<arm>.json        sizes and hashes of an arm's complete records
              pictures/<run>.png      what a run had to show, where its task draws
@@ -12,11 +13,11 @@ build/<tier>/plan.json               what the tier consists of; papers/ and tier
 build/ready/<place>/<dataset>.json   a dataset of the data folder <place> was made or checked
 """
 
-import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
 from normbench.config.spec import digest
+from normbench.planning.marks import names
 
 SQLITE = "sqlite:///"
 SHORT = 12  # digits of a hash that names a file
@@ -72,19 +73,17 @@ class Folders:
     def collected(self, plan: str) -> Path:
         return self.root / "collected" / f"{plan}.json"
 
+    def made(self, step: str) -> Path:
+        return self.root / "made" / f"{step}.json"
+
     def ready(self, dataset: str, data: Path) -> Path:
         """What says that a dataset is ready: of this data folder, and a new name each time that the dataset was lost since."""
         place = digest(str(data))[:SHORT]
-        marks = (self.build / "ready" / name / f"{dataset}.json" for name in _names(place))
+        marks = (self.build / "ready" / name / f"{dataset}.json" for name in names(place))
         return next(mark for mark in marks if not mark.is_file() or (data / dataset).is_dir())
 
     def tracked(self, tracking_uri: str) -> Path:
         """What says that a store of MLflow's has the records: a new name each time that its file was lost since."""
         lost = tracking_uri.startswith(SQLITE) and not Path(tracking_uri.removeprefix(SQLITE)).is_file()
-        marks = (self.root / "tracked" / f"{name}.done" for name in _names(digest(tracking_uri)[:SHORT]))
+        marks = (self.root / "tracked" / f"{name}.done" for name in names(digest(tracking_uri)[:SHORT]))
         return next(mark for mark in marks if not (lost and mark.is_file()))
-
-
-def _names(first: str):
-    """first, first-1, first-2, ...: a file of that name that says what is true no more is left, and the next one is asked for."""
-    return itertools.chain([first], (f"{first}-{i}" for i in itertools.count(1)))

@@ -21,11 +21,13 @@ from normbench.planning.budget import within_budget
 from normbench.planning.cluster import Allocation, allocation
 from normbench.planning.folders import SHORT, Folders
 from normbench.planning.make import Selection, make_plan
+from normbench.planning.marks import mark_of
 from normbench.planning.packing import jobs
 from normbench.planning.plan import Job, Plan
 
 CONFIG = ("tier", "papers", "tasks", "methods", "data", "tracking_uri", "build", "budget_gpu_hours", "results", "old", "new", "folder")
 CONFIG += KEYS
+STEPS = ("claims", "tables", "prediction", "figures", "report")  # of what is made of the collected runs
 
 
 @dataclass(frozen=True)
@@ -65,9 +67,20 @@ class Pipeline:
         """
         return [str(self.folders.job_done(job)) for job in self.jobs]
 
-    def collected(self) -> str:
-        """What says that the tables hold the runs of this plan and of no other."""
-        return str(self.folders.collected(self.id))
+    @cached_property
+    def _marks(self) -> dict[str, tuple[Path, list[str]]]:
+        """step -> its mark, and what is not as that step made it; a cluster's job makes nothing of it, and looks at no file."""
+        root = self.folders.root
+        first = {"runs": self.folders.collected(self.id), **{step: self.folders.made(step) for step in STEPS}}
+        return {step: mark_of(mark, root) if self.main else (mark, []) for step, mark in first.items()}
+
+    def made(self, step: str) -> str:
+        """What says that a step of the line has made its files, and that they are as it made them."""
+        return str(self._marks[step][0])
+
+    def altered(self) -> list[str]:
+        """The files that are not as the line made them; they are made again."""
+        return [name for _, names in self._marks.values() for name in names]
 
     def tracked(self) -> str:
         """What says that MLflow has the records."""

@@ -15,23 +15,19 @@ from rich.table import Table as Grid
 from normbench.config.papers import Paper, reached
 from normbench.config.tasks import absence
 from normbench.config.tiers import TierFile
-from normbench.core.errors import InputError
+from normbench.core.command import command
 from normbench.planning.budget import arm_hours, cheapest_first, measured_seconds, wanted_by_claim
 from normbench.planning.pipeline import open_pipeline
 from normbench.planning.plan import Plan, resources_of
 
 
-def main() -> int:
+@command
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--config", type=json.loads, default={}, help="as Snakemake's --config, as JSON")
     args = parser.parse_args()
-    try:
-        pipeline = open_pipeline(args.config)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    pipeline = open_pipeline(args.config)
     report(pipeline.shown, pipeline.folders.root, Console(width=140, soft_wrap=True))
-    return 0
 
 
 def report(plan: Plan, root: Path, console: Console) -> None:

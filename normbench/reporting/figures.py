@@ -19,9 +19,10 @@ import pandas as pd
 from normbench.analysis.prediction import read_prediction
 from normbench.analysis.results import Measured
 from normbench.config.papers import Paper, Table
-from normbench.core.errors import InputError
+from normbench.core.command import command
 from normbench.core.files import write_json
 from normbench.core.gc_tuning import leave_imports_alone
+from normbench.planning.marks import write_mark
 from normbench.reporting.plots.ledger_figure import ledger_figure
 from normbench.reporting.plots.multiples_figure import multiples_figures
 from normbench.reporting.plots.pictures_figure import pictures_figure
@@ -40,18 +41,16 @@ Draw = Callable[[], Iterable[Drawn]]
 _todo: list[tuple[Path, str, Draw]] = []  # for the forks to find
 
 
-def main() -> int:
+@command
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--root", type=Path, required=True)
+    parser.add_argument("--done", type=Path, help="the mark that says what was made (normbench/planning/marks.py)")
     args = parser.parse_args()
     leave_imports_alone()
-    try:
-        measured, claims = Measured.read(args.root), read_claims(args.root / "claims.csv")
-        write_figures(measured, claims, args.root / "figures", read_prediction(args.root / "prediction.csv"))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    measured, claims = Measured.read(args.root), read_claims(args.root / "claims.csv")
+    write_figures(measured, claims, args.root / "figures", read_prediction(args.root / "prediction.csv"))
+    write_mark(args.done, args.root, [path for path in (args.root / "figures").rglob("*") if path.is_file()])
 
 
 def write_figures(measured: Measured, claims: list[dict[str, str]], folder: Path, prediction: pd.DataFrame | None = None) -> None:

@@ -11,27 +11,26 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from normbench.analysis.results import Measured
-from normbench.core.errors import InputError
+from normbench.core.command import command
 from normbench.core.files import whole_file
+from normbench.planning.marks import write_mark
 from normbench.reporting.page.content import content
 from normbench.reporting.page.provenance import cost, provenance
 from normbench.reporting.summary import read_claims
 
 
-def main() -> int:
+@command
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--root", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--library", type=Path, help="the plotting library, as normbench.reporting.page.packed writes it")
+    parser.add_argument("--done", type=Path, help="the mark that says what was made (normbench/planning/marks.py)")
     args = parser.parse_args()
-    try:
-        page = render(args.root, args.library and args.library.read_text(encoding="ascii"))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    page = render(args.root, args.library and args.library.read_text(encoding="ascii"))
     with whole_file(args.output, "w") as file:
         file.write(page)
-    return 0
+    write_mark(args.done, args.root, [args.output])
 
 
 def render(root: Path, library: str | None = None) -> str:

@@ -13,9 +13,11 @@ from pathlib import Path
 from normbench.analysis.results import Measured, NotRun, metric_of
 from normbench.claims.stats import mean_of
 from normbench.config.papers import Paper, Row, Table, paper_file, reached, reported_number
+from normbench.core.command import command
 from normbench.core.errors import InputError
 from normbench.core.files import whole_file
 from normbench.planning.make import guest_arm_name
+from normbench.planning.marks import write_mark
 from normbench.reporting.summary import read_claims
 from normbench.reporting.table_layout import Shaped
 from normbench.reporting.writers import latex, markdown
@@ -43,19 +45,17 @@ class Cell:
     arm: str = ""
 
 
-def main() -> int:
+@command
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--root", type=Path, required=True)
+    parser.add_argument("--done", type=Path, help="the mark that says what was made (normbench/planning/marks.py)")
     args = parser.parse_args()
-    try:
-        measured, claims = Measured.read(args.root), read_claims(args.root / "claims.csv")
-        for key, paper in measured.plan.papers.items():
-            for table in paper.tables:
-                write_table(paper, table, measured, args.root / "tables" / key, verdicts_of(key, claims))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    measured, claims = Measured.read(args.root), read_claims(args.root / "claims.csv")
+    for key, paper in measured.plan.papers.items():
+        for table in paper.tables:
+            write_table(paper, table, measured, args.root / "tables" / key, verdicts_of(key, claims))
+    write_mark(args.done, args.root, [path for path in (args.root / "tables").rglob("*") if path.is_file()])
 
 
 def verdicts_of(paper: str, claims: list[dict[str, str]]) -> dict[str, str]:

@@ -13,8 +13,7 @@ from torch import Tensor
 from normbench import load_method
 from normbench.config.recipe import Recipe
 from normbench.config.spec import ArmSpec
-from normbench.diagnostics.probes import dead_fraction, join_probes, reading, signal_probes
-from normbench.diagnostics.propagation import measure
+from normbench.diagnostics.watch import Watch
 from normbench.execution.task_api import Context, Result
 from normbench.hooks.builder import Refused, count_parameters, refusal, what_stands
 from normbench.models import build_model
@@ -24,8 +23,6 @@ from tasks.imagenet import data
 
 EVAL_BATCH = 512
 PROBE_BATCH = 64
-# What the untrained network already tells, so that it can be held against what came of it.
-INIT_METRICS = ("penultimate_cosine_similarity", "first_layer_gradient_norm", "gradient_ratio", "variance_ratio")
 
 
 def check(arm: ArmSpec) -> str | None:
@@ -58,9 +55,7 @@ def run(arm: ArmSpec, seed: int, context: Context) -> Result:
     model.method.calibrate(model, model.sites, model.method_params, _first_batches(whole, recipe.calibration_batches))
     every = data.eval_batches(arm.dataset, folder, batch_size=EVAL_BATCH, device=context.device) if context.world_size > 1 else held_out
     probe_batch, probe_labels = (t[:PROBE_BATCH] for t in next(iter(every)))
-    with reading(model, "init") as probes:
-        before = measure(model, probe_batch, probe_labels, ends=True).metrics
-    norm_before = _kernel_norm(model)
+    watch = Watch(model, probe_batch, probe_labels, ends=True)
     trained = fit(
         Training(
             model=model,
@@ -77,15 +72,10 @@ def run(arm: ArmSpec, seed: int, context: Context) -> Result:
             **ours,
         )
     )
-    metrics = {**{name: before[name] for name in INIT_METRICS if name in before}, **run_metrics(trained, steps)}
-    if (dead := dead_fraction(probes, "init")) is not None:
-        metrics["dead_fraction_init"] = dead
     if trained.status == "finished":
-        probes += signal_probes(model, probe_batch, "end") + join_probes(model)
-        if (dead := dead_fraction(probes, "end")) is not None:
-            metrics["dead_fraction"] = dead
-        metrics["weight_norm_ratio"] = _kernel_norm(model) / norm_before
-    return Result(trained, metrics, probes, what_stands(model.sites), count_parameters(model), data.data_sha256(arm.dataset, folder))
+        watch.after()
+    metrics = {**watch.metrics, **run_metrics(trained, steps)}
+    return Result(trained, metrics, watch.probes, what_stands(model.sites), count_parameters(model), data.data_sha256(arm.dataset, folder))
 
 
 def _model(arm: ArmSpec) -> torch.nn.Module:
@@ -99,7 +89,3 @@ def _model(arm: ArmSpec) -> torch.nn.Module:
 
 def _first_batches(batches: Iterator[tuple[Tensor, Tensor]], count: int) -> list[Tensor]:
     return [x for x, _ in itertools.islice(batches, count)]
-
-
-def _kernel_norm(model: torch.nn.Module) -> float:
-    return float(sum(p.detach().double().square().sum() for p in model.parameters() if p.ndim > 2) ** 0.5)

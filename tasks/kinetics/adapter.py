@@ -12,8 +12,7 @@ from torch import Tensor, nn
 
 from normbench import load_method
 from normbench.config.spec import ArmSpec
-from normbench.diagnostics.probes import dead_fraction, join_probes, reading, signal_probes
-from normbench.diagnostics.propagation import measure
+from normbench.diagnostics.watch import Watch
 from normbench.execution.task_api import Context, Result
 from normbench.hooks.builder import Refused, count_parameters, refusal, what_stands
 from normbench.training.classification import mixer, run_metrics
@@ -27,8 +26,6 @@ from tasks.kinetics.video import decoder
 
 EVAL_VIEWS = 96  # of a batch, in evaluation
 PROBE_VIEWS = 24
-# What the untrained network already tells, so that it can be held against what came of it.
-INIT_METRICS = ("penultimate_cosine_similarity", "first_layer_gradient_norm", "gradient_ratio", "variance_ratio")
 
 
 def prepare(dataset: str, root: Path) -> str:
@@ -63,10 +60,8 @@ def run(arm: ArmSpec, seed: int, context: Context) -> Result:
     notes = weights.inflate(model, recipe.inflate, arm) if recipe.inflate else {}
     if not recipe.inflate:
         _calibrate(model, [x for x, _ in itertools.islice(every.starting(0), recipe.calibration_batches)])
-    probe, labels = _probe(all_held_out)
-    with reading(model, "init") as probes:
-        before = measure(model, probe, labels, everything=False).metrics
-    norm_before, steps = _kernel_norm(model), recipe.total_steps(batches.steps_per_epoch)
+    watch = Watch(model, *_probe(all_held_out), everything=False)
+    steps = recipe.total_steps(batches.steps_per_epoch)
     trained = fit(
         Training(
             model=model,
@@ -84,19 +79,14 @@ def run(arm: ArmSpec, seed: int, context: Context) -> Result:
         )
     )
     unread.agree(context.device)
-    metrics = {**{name: before[name] for name in INIT_METRICS if name in before}, **run_metrics(trained, steps), **unread.metrics()}
-    if (dead := dead_fraction(probes, "init")) is not None:
-        metrics["dead_fraction_init"] = dead
+    metrics = {**run_metrics(trained, steps), **unread.metrics()}
     if trained.status == "finished":
+        watch.after()
         metrics["test_top5"] = trained.curves["test_top5"][-1][1]
-        probes += signal_probes(model, probe, "end") + join_probes(model)
-        if (dead := dead_fraction(probes, "end")) is not None:
-            metrics["dead_fraction"] = dead
-        metrics["weight_norm_ratio"] = _kernel_norm(model) / norm_before
     return Result(
         trained,
-        metrics,
-        probes,
+        watch.metrics | metrics,
+        watch.probes,
         what_stands(model.sites),
         count_parameters(model),
         data.data_sha256(arm.dataset, folder),
@@ -134,7 +124,3 @@ def _probe(held_out: EvaluationBatches) -> tuple[Tensor, Tensor]:
     """A few held-out clips, as many views of them as there are: x (N, 3, T, S, S), y (N,)."""
     x, y = next(iter(held_out))
     return x.flatten(0, 1)[:PROBE_VIEWS], y.repeat_interleave(x.shape[1])[:PROBE_VIEWS]
-
-
-def _kernel_norm(model: nn.Module) -> float:
-    return float(sum(p.detach().double().square().sum() for p in model.parameters() if p.ndim > 2) ** 0.5)

@@ -21,6 +21,7 @@ from normbench import load_method
 from normbench.config.code_hash import code_of_arm
 from normbench.config.recipe import Recipe
 from normbench.config.spec import ArmSpec, arm_from, digest
+from normbench.core.command import command
 from normbench.core.errors import InputError
 from normbench.core.files import read_json, whole_file
 from normbench.models import build_model
@@ -35,7 +36,8 @@ EVAL_BATCH = 256
 CHECKPOINT_SECONDS = 300
 
 
-def main() -> int:
+@command
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--arm", type=Path, required=True, help="build/<tier>/arms/<arm>.json of the imagenet task")
     parser.add_argument("--seed", type=int, required=True)
@@ -43,16 +45,11 @@ def main() -> int:
     parser.add_argument("--name", required=True)
     args = parser.parse_args()
     set_arithmetic(int(os.environ.get("OMP_NUM_THREADS", "1")))
-    try:
-        if not re.fullmatch(r"[A-Za-z0-9_-]+", args.name):
-            raise InputError(f"--name: {args.name!r} must consist of letters, digits, - and _")
-        arm = arm_from(read_json(args.arm)["spec"])
-        path = pretrain(arm, args.seed, args.data, args.name, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", args.name):
+        raise InputError(f"--name: {args.name!r} must consist of letters, digits, - and _")
+    arm = arm_from(read_json(args.arm)["spec"])
+    path = pretrain(arm, args.seed, args.data, args.name, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     print(path)
-    return 0
 
 
 def pretrain(arm: ArmSpec, seed: int, root: Path, name: str, device: torch.device, folder: Path = FOLDER) -> Path:

@@ -33,7 +33,7 @@ def line(build: Path, *words: str) -> list[str]:
     """The command of a user who wants a small paper's ledger and tables."""
     root = build / "tiny"
     config = ["--config", "tier=tiny", "papers=norm_matters", "tasks=imagenet", f"build={build}"]
-    return [*SNAKEMAKE, str(root / "claims.csv"), str(root / "tables.done"), *words, *config]
+    return [*SNAKEMAKE, str(root / "claims.csv"), str(root / "made" / "tables.json"), *words, *config]
 
 
 def waited_for(what: Callable, process: subprocess.Popen | None = None):
