@@ -1,4 +1,6 @@
 # NormBench: from papers and methods to verdicts.   snakemake all [--config tier=laptop papers=skipinit methods=my_norm]
+import json
+import subprocess
 import sys
 
 sys.path.insert(0, workflow.basedir)
@@ -6,6 +8,7 @@ from snakemake.exceptions import WorkflowError
 
 from normbench.core.errors import InputError
 from normbench.execution.golden_files import golden_datasets
+from normbench.execution.interruption import listen, told_to_stop
 from normbench.execution.progress import start_display
 from normbench.planning.lock import hold
 from normbench.planning.pipeline import STEPS, open_pipeline, other_tiers, prepare
@@ -21,8 +24,8 @@ try:
 except InputError as error:
     raise WorkflowError(str(error))
 
-# What only looks at papers, methods or results, and makes nothing of a build.
-LOOKS = {"plan", "predict", "check_results", "compare", "check_contribution", "golden", "write_golden"}
+# What only looks at papers, methods, results or a build, and changes nothing of one.
+LOOKS = {"plan", "so_far", "predict", "check_results", "compare", "check_contribution", "golden", "write_golden"}
 
 
 def asked() -> set[str]:
@@ -37,10 +40,11 @@ include: "workflows/tables.smk"
 include: "workflows/predict.smk"
 include: "workflows/report.smk"
 include: "workflows/publish.smk"
+include: "workflows/so_far.smk"
 
 
 # Only training is worth a place in a cluster's queue.
-localrules: data, check, runs, claims, tables, prediction, figures, mlflow, plotting_library, report, plan, predict, publish, check_results, compare, check_contribution, golden, write_golden, all
+localrules: data, check, runs, claims, tables, prediction, figures, mlflow, plotting_library, report, plan, predict, publish, check_results, compare, check_contribution, golden, write_golden, so_far, all
 
 
 rule all:
@@ -60,7 +64,10 @@ onstart:
             hold(pipeline.folders.root)
         except InputError as error:
             raise WorkflowError(str(error))
+        for name in pipeline.altered():
+            print(f"{pipeline.folders.root / name}: is not as it was made (edited, cut or removed); it is made again", file=sys.stderr)
         prepare(pipeline)
+        listen()
         start_display(pipeline)
 
 
@@ -70,6 +77,8 @@ onsuccess:
 
 
 onerror:
-    # What only looks has said what is wrong; there is nothing to go on from.
+    # What only looks has said what is wrong. Otherwise verdicts and page are made of what there is, unless this was told to stop.
     if not asked() & LOOKS:
         print("normbench: something failed, see above; what is done is kept, and the same command goes on from there", file=sys.stderr)
+        if (not asked() or "all" in asked()) and not told_to_stop():
+            subprocess.run([sys.executable, "-m", "normbench.reporting.so_far", "--config", json.dumps(config), "--ended"])

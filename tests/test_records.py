@@ -124,7 +124,7 @@ def test_a_seed_that_is_a_copy_of_another_is_caught(tmp_path):
     same = [(1, 2.0), (2, 1.0)]
     root = write_line(tmp_path / "tiny", curves=[same, [(1, 2.1), (2, 1.1)], same])
     with pytest.raises(InputError) as error:
-        read_records(root, Plan.read(root))
+        read_records(Folders.of(root), Plan.read(root).arms)
     assert str(error.value) == (
         "records/arm-s2.json: its training loss is that of arm-s0 at every step, to the last digit, and seeds differ: "
         "one is a copy; remove one of the two and run `snakemake all` again"
@@ -134,7 +134,7 @@ def test_a_seed_that_is_a_copy_of_another_is_caught(tmp_path):
 def test_seeds_whose_loss_stands_still_are_no_copies(tmp_path):
     still = [(1, 1.0986123), (2, 1.0986123)]
     root = write_line(tmp_path / "tiny", curves=[still] * 3)
-    assert len(read_records(root, Plan.read(root))) == 3
+    assert len(read_records(Folders.of(root), Plan.read(root).arms)) == 3
 
 
 def test_the_records_type_has_no_place_for_what_it_does_not_know():

@@ -49,5 +49,6 @@ rule runs:
         pipeline.path("curves.parquet"),
         pipeline.path("probes.parquet"),
         pipeline.path("speed.csv"),
+        pipeline.path("unfinished.csv"),
     shell:
         PYTHON + " normbench.execution.collect --root {pipeline.folders.root} --plan {pipeline.id} --done {output[0]}"

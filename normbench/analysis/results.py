@@ -4,7 +4,7 @@ Frames are taken apart once, into plain values and arrays: figures are drawn in 
 and any of its operations may wait forever.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,13 +14,14 @@ import pandas as pd
 import polars as pl
 
 from normbench.analysis.partition import Partition, means
-from normbench.claims.operands import NotRun, Operand
+from normbench.claims.operands import NotEnded, NotRun, Operand
 from normbench.claims.outcomes import Sample, Series
 from normbench.config.papers import Paper, paper_file
 from normbench.config.tasks import Metric, read_task, task_file
 from normbench.core.errors import InputError, unknown
 from normbench.execution.columns import CURVES, PROBES, RUNS
 from normbench.execution.tables import empty_table, read_table
+from normbench.execution.unfinished import Unfinished, read_unfinished
 from normbench.planning.plan import Plan
 
 TRAINED_BY = 10.0  # points above chance that make a learning rate count as stable, as in the ledger's trainable
@@ -43,16 +44,19 @@ class Measured:
     """All that a tier holds.
 
     runs, curves, probes: frames of the columns in execution/columns.py; the latter two are looked into when somebody asks for one.
+    unfinished: the arms that failed or have not ended, by their ids.
     """
 
     plan: Plan
     runs: pl.DataFrame
     curves: pl.DataFrame
     probes: pl.DataFrame
+    unfinished: dict[str, Unfinished] = field(default_factory=dict)
 
     @classmethod
     def read(cls, root: Path) -> "Measured":
-        return cls(*_metrics(root), read_table(root, CURVES, pl.Categorical), read_table(root, PROBES, pl.Categorical))
+        tables = (read_table(root, file, pl.Categorical) for file in (CURVES, PROBES))
+        return cls(*_metrics(root), *tables, read_unfinished(root))
 
     @classmethod
     def of_metrics(cls, root: Path) -> "Measured":
@@ -85,6 +89,8 @@ class Measured:
     def status(self, arm: str) -> list[Run]:
         """The seeds of an arm that was trained, in their order; raises NotRun where it was not, or where its method refuses."""
         runs = self.runs_of(arm)
+        if not runs and arm in self.unfinished:
+            raise NotEnded(self.unfinished[arm].why, self.unfinished[arm].status)
         if not runs:
             raise NotRun("its runs were not selected")
         if any(run.status == "refused" for run in runs):

@@ -19,6 +19,17 @@ class NotRun(Exception):
     """What a test reads was not trained here; the text says why."""
 
 
+class NotEnded(NotRun):
+    """An arm that was to be trained here failed, or has not ended: a test that reads it waits, however many others it reads.
+
+    brief: the reason without its details, for a cell of a table.
+    """
+
+    def __init__(self, reason: str, brief: str):
+        super().__init__(reason)
+        self.brief = brief
+
+
 class Operand(Strict):
     """What a test compares: an arm, or from a sweep the point `at` and what to `take` over the rest of it. A bare name is an arm.
 
@@ -62,11 +73,16 @@ class Reader(Protocol):
 
 
 def every_found(operands: Iterable[Operand], read: Callable[[Operand], Found]) -> list[Found]:
-    """What `read` finds of each operand; one that has nothing (it diverged, say) is left out. Raises NotRun where none has anything."""
+    """What `read` finds of each operand; one that has nothing (it diverged, say) is left out.
+
+    Raises NotRun where none has anything, and NotEnded where one is still to come.
+    """
     found, reasons = [], []
     for operand in operands:
         try:
             found.append(read(operand))
+        except NotEnded:
+            raise
         except NotRun as reason:
             reasons.append(str(reason))
     if not found:

@@ -7,7 +7,7 @@ is the indexed one.
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from normbench.config.spec import canonical
@@ -19,6 +19,8 @@ from normbench.execution.columns import CURVES, PROBES, RUNS, SPEED, names
 from normbench.execution.records import Record, read_record, sha256
 from normbench.execution.tables import table_of, write_table
 from normbench.execution.throughput import speed_rows
+from normbench.execution.unfinished import NAME as UNFINISHED
+from normbench.execution.unfinished import find_unfinished, write_unfinished
 from normbench.planning.folders import SHORT, Folders
 from normbench.planning.marks import write_mark
 from normbench.planning.plan import Plan
@@ -37,12 +39,14 @@ def main() -> None:
             f"{args.root / 'plan.json'}: is not the plan that these runs were made for (another command on this build has written it "
             "meanwhile); run the same command again, it goes on from here"
         )
-    records = read_records(args.root, plan)
+    folders = Folders.of(args.root)
+    records = read_records(folders, plan.arms)
     write_tables(records, args.root, plan)
+    write_unfinished(args.root, [])
     if args.done:  # the tables hold the runs of one plan
         for other in args.done.parent.glob("*.json"):
             other.unlink()
-    files = [args.root / table.path for table in (RUNS, CURVES, PROBES, SPEED)]
+    files = [args.root / name for name in (*(table.path for table in (RUNS, CURVES, PROBES, SPEED)), UNFINISHED)]
     write_mark(args.done, args.root, files, plan=plan.digest, runs=len(records))
 
 
@@ -55,11 +59,27 @@ def write_tables(records: list[Record], root: Path, plan: Plan) -> None:
         table_of(speed_rows(records), SPEED).write_csv(file)
 
 
-def read_records(root: Path, plan: Plan) -> list[Record]:
-    """All complete records of the plan's arms, in the order of their runs."""
-    folders = Folders.of(root)
+def collect_complete(folders: Folders, plan: Plan, complete: Collection[str], output: Path, ended: bool) -> int:
+    """Write the tables of what is `complete` among the plan's arms, and unfinished.csv of the others; returns how many these are.
+
+    ended: see `find_unfinished`. Records are left alone; an arm with one that was changed counts as unfinished.
+    """
+    kept = [arm for arm in plan.arms if arm in complete and not _changed(folders, arm)]
+    write_tables(read_records(folders, kept), output, plan)
+    others = find_unfinished(folders, plan, [arm for arm in plan.arms if arm not in set(kept)], ended)
+    write_unfinished(output, others)
+    return len(others)
+
+
+def _changed(folders: Folders, arm: str) -> bool:
+    """Whether a record of the arm is not the one that its index was written for."""
+    return any(sha256(folders.record(run)) != entry["sha256"] for run, entry in read_json(folders.index(arm))["records"].items())
+
+
+def read_records(folders: Folders, arms: Iterable[str]) -> list[Record]:
+    """All records of these arms, which are complete, in the order of their runs."""
     records = []
-    for arm in plan.arms:
+    for arm in arms:
         index = read_json(folders.index(arm))
         for run, entry in sorted(index["records"].items()):
             path = folders.record(run)

@@ -31,6 +31,7 @@ from normbench.execution.progress import Reporter
 from normbench.execution.records import is_current, sha256, write_record
 from normbench.execution.run_record import make_record
 from normbench.execution.task_api import Context
+from normbench.execution.unfinished import forget_failure, note_failure
 from normbench.execution.work_stealing import LOOK_EVERY, held, runs_elsewhere
 from normbench.planning.folders import Folders
 from normbench.planning.pipeline import arm_digest
@@ -57,7 +58,7 @@ def main() -> int | None:
     device = _device(processes)
     shared = args.share and processes.size == 1 and device.type == "cpu"
     with together(processes, device), _reporter(folders, args.job, processes) as reporter:
-        place = Place(folders, args.data, device, processes, reporter, shared)
+        place = Place(folders, args.data, device, processes, reporter, shared, args.job)
         try:
             failed = train_all(place, job)
             if shared:
@@ -74,7 +75,7 @@ def main() -> int | None:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a job's runs happen. device: this process's own. shared: other jobs take its runs, and it takes theirs."""
+    """Where a job's runs happen. device: this process's own. shared: other jobs take its runs, and it takes theirs. job: its id."""
 
     folders: Folders
     data: Path
@@ -82,6 +83,7 @@ class Place:
     processes: Processes
     reporter: Reporter
     shared: bool = False
+    job: str = ""
 
 
 def train_all(place: Place, job: Job) -> set[str]:
@@ -102,7 +104,7 @@ def finish(place: Place, job: Job, failed: set[str]) -> set[str]:
     while left := [(a, s) for a, seeds in job.items() if a not in failed for s in seeds if not _is_trained(place.folders, arms[a], s)]:
         for arm, seed in left:
             if (source := arms[arm]["spec"]["source"]) in failed:
-                print(f"error: {arm}: needs the weight norms of {source}, which failed", file=sys.stderr)
+                tell_failure(place, arm, f"error: {arm}: needs the weight norms of {source}, which failed")
             if source in failed or not attempt(place, arm, [seed]):
                 failed.add(arm)
         time.sleep(LOOK_EVERY)
@@ -119,12 +121,20 @@ def attempt(place: Place, arm: str, seeds: list[int], tell: bool = True) -> bool
     except InputError as error:
         message = f"error: {error}"
     except Exception:  # a fault of ours or of a method: the other arms still count
-        if place.processes.size > 1:
-            raise
         message = f"error: {arm} stopped with a fault:\n{traceback.format_exc()}"
+        if place.processes.size > 1:
+            tell_failure(place, arm, message)
+            raise
     if tell:
-        print(message, file=sys.stderr)
+        tell_failure(place, arm, message)
     return False
+
+
+def tell_failure(place: Place, arm: str, message: str) -> None:
+    """In the job's log, and as the reason that tables and verdicts give: the last line of it."""
+    print(message, file=sys.stderr)
+    with contextlib.suppress(OSError, InputError):  # of a full disk, say, which the message is about
+        note_failure(place.folders, arm, message.strip().splitlines()[-1].removeprefix("error: "), place.job)
 
 
 def train_arm(place: Place, arm: str, seeds: list[int]) -> None:
@@ -140,6 +150,7 @@ def train_arm(place: Place, arm: str, seeds: list[int]) -> None:
         paths = {run: folders.record(run) for run in (run_id(arm, seed) for seed in content["seeds"])}
         records = {run: {"bytes": path.stat().st_size, "sha256": sha256(path)} for run, path in paths.items()}
         write_json(folders.index(arm), {"arm": arm, "content": arm_digest(content), "records": records})
+        forget_failure(folders, arm)
 
 
 def _train_unless_done(place: Place, content: dict[str, Any], seed: int) -> None:

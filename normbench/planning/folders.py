@@ -4,6 +4,7 @@ build/<tier>/plan.json               what the tier consists of; papers/ and tier
              arms/<arm>.json         one arm: spec, code, seeds
              jobs/<job>.json         arms that one process trains; <job>.done when it has
              checked/<plan>.json     every arm of a plan was built once; collected/<plan>.json: the tables hold its runs
+             failures/<arm>.json     why an arm failed, and in which log more of it stands; so_far/: made of what is complete
              made/<step>.json        what claims, tables, figures, report consist of, with hashes (marks.py)
              records/<run>.json      one run's record; norms/<run>.npz beside it where norms were recorded
              index/<arm>.json        sizes and hashes of an arm's complete records
@@ -72,6 +73,14 @@ class Folders:
 
     def collected(self, plan: str) -> Path:
         return self.root / "collected" / f"{plan}.json"
+
+    def failure(self, arm: str) -> Path:
+        return self.root / "failures" / f"{arm}.json"
+
+    @property
+    def so_far(self) -> Path:
+        """What was made of the arms that were complete at some time, beside a build that goes on."""
+        return self.root / "so_far"
 
     def made(self, step: str) -> Path:
         return self.root / "made" / f"{step}.json"

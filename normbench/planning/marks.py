@@ -1,8 +1,8 @@
 """Marks: which files a step of the line made, and what they held. Torch-free.
 
 build/<tier>/made/<step>.json holds the SHA-256 of every file that the step wrote, and is a rule's output. A file that was edited, cut or
-removed since makes the mark untrue: then the next name is asked for (<step>-1.json), so that Snakemake makes the files again, and nothing
-has to be removed in order to look.
+removed since makes the mark untrue: then a name is asked for that is not there (<step>-1.json), so that Snakemake makes the files again,
+and nothing has to be removed in order to look.
 """
 
 import hashlib
@@ -25,19 +25,21 @@ def mark_of(first: Path, root: Path) -> tuple[Path, list[str]]:
     The mark is there if all is well; if it is missing, the step is still to be done.
     """
     altered: list[str] = []
-    for name in names(first.stem):
-        mark = first.with_name(f"{name}.json")
-        found = untrue(mark, root)
-        if not found:
-            return mark, altered
-        altered = found
-    raise AssertionError("names never end")
+    for mark in _marks(first):
+        altered = untrue(mark, root)
+        if not altered:
+            return mark, []
+    free = (first.with_name(f"{name}.json") for name in names(first.stem))
+    return next(mark for mark in free if not mark.exists()), altered
+
+
+def _marks(first: Path) -> list[Path]:
+    """Those of a step, whatever their numbers."""
+    return sorted(mark for mark in first.parent.glob(f"{first.stem}*.json") if mark.stem.partition("-")[0] == first.stem)
 
 
 def untrue(mark: Path, root: Path) -> list[str]:
-    """The files of a mark that are not as it says, or the mark itself if it cannot be read; nothing if there is no mark."""
-    if not mark.is_file():
-        return []
+    """The files of a mark that are not as it says, or the mark itself if it cannot be read."""
     try:
         said = read_json(mark)["files"]
         return [name for name, sha in said.items() if _sha256(root / name) != sha]
@@ -50,9 +52,8 @@ def write_mark(mark: Path | None, root: Path, files: Iterable[Path], **more: obj
     if mark is None:
         return
     write_json(mark, {"files": {str(file.relative_to(root)): _sha256(file) for file in sorted(files)}, **more})
-    first = mark.stem.partition("-")[0]
-    for other in mark.parent.glob(f"{first}*.json"):
-        if other != mark and other.stem.partition("-")[0] == first:
+    for other in _marks(mark.with_name(f"{mark.stem.partition('-')[0]}.json")):
+        if other != mark:
             other.unlink()
 
 

@@ -154,6 +154,8 @@ def prepare(pipeline: Pipeline) -> None:
     for arm in pipeline.plan.arms:
         write_if_changed(folders.arm(arm), json.dumps(arm_content(pipeline.plan, arm), indent=1, sort_keys=True) + "\n")
     write_jobs(folders, pipeline.jobs)
+    for arm in {arm for job in pipeline.jobs.values() for arm in job}:  # it is tried again
+        folders.failure(arm).unlink(missing_ok=True)
 
 
 def write_jobs(folders: Folders, named: dict[str, Job]) -> None:
@@ -186,8 +188,12 @@ def is_done(folders: Folders, content: dict[str, Any]) -> bool:
 
 
 def other_tiers(root: Path) -> list[Path]:
-    """The folders of other tiers beside `root` that have run, the smallest first; tiny is for trying out and compares to nothing."""
-    beside = [root.parent / tier for tier in TIERS if tier not in (root.name, TIERS[0])]
+    """The folders of other tiers that have run, the smallest first; tiny is for trying out and compares to nothing.
+
+    root: build/<tier>, or a folder in it with what is finished so far.
+    """
+    build = root.parent if root.name in TIERS else root.parent.parent
+    beside = [build / tier for tier in TIERS if tier not in (root.name, root.parent.name, TIERS[0])]
     return [folder for folder in beside if all((folder / name).is_file() for name in ("plan.json", "runs.parquet", "claims.csv"))]
 
 

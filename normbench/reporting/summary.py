@@ -29,7 +29,7 @@ def counts(rows: list[dict[str, str]]) -> dict[str, dict[str, int]]:
 def summary(root: Path) -> str:
     """The closing lines of a run."""
     rows = read_claims(root / "claims.csv")
-    lines = [f"normbench, tier {root.name}:"]
+    lines = [f"normbench, tier {rows[0]['tier'] if rows else root.name}:"]
     for paper, found in counts(rows).items():
         lines.append(f"  {paper:<18} " + ", ".join(f"{number} {verdict}" for verdict, number in found.items()))
     lines.append(f"look at {root / 'report.html'}, {root / 'claims.csv'}, {root / 'tables'}/")

@@ -10,7 +10,8 @@ import sys
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from normbench.analysis.results import Measured, NotRun, metric_of
+from normbench.analysis.results import Measured, metric_of
+from normbench.claims.operands import NotEnded, NotRun
 from normbench.claims.stats import mean_of
 from normbench.config.papers import Paper, Row, Table, paper_file, reached, reported_number
 from normbench.core.command import command
@@ -128,6 +129,8 @@ def _measure(paper: Paper, table: Table, arm: str, metric: str, measured: Measur
     try:
         arm_id, chosen = measured.best_point(paper, arm, metric)
         runs = measured.status(arm_id)
+    except NotEnded as reason:
+        return {"status": f"not run: {reason.brief}"}
     except NotRun as reason:
         return {"status": f"not run: {reason}"}
     metric_of(runs[0].task, metric)

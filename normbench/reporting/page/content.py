@@ -61,6 +61,8 @@ def content(root: Path, measured: Measured, claims: list[dict[str, str]], librar
         "prediction": prediction,
         "comparison": comparison(measured),
         "agreement": compared(root, list(papers.values()), measured),
+        "unfinished": list(measured.unfinished.values()),
+        "arms_planned": len(measured.plan.arms),
         "coverage": missing(papers, claims, measured.tier),
         "curve_seeds": runs["seeds"],
         "packed": {"drawings": pack_json(drawings), "runs": pack_json(runs), "library": library or packed_library()},
