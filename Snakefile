@@ -10,7 +10,7 @@ from normbench.core.errors import InputError
 from normbench.execution.golden_files import golden_datasets
 from normbench.execution.interruption import listen, told_to_stop
 from normbench.execution.progress import start_display
-from normbench.planning.lock import hold
+from normbench.planning.lock import hold, release
 from normbench.planning.pipeline import STEPS, open_pipeline, other_tiers, prepare
 from normbench.reporting.summary import summary
 
@@ -72,6 +72,7 @@ onstart:
 
 
 onsuccess:
+    release()
     if (not asked() or "all" in asked()) and (pipeline.folders.root / "claims.csv").is_file():
         print(summary(pipeline.folders.root))
 
@@ -82,3 +83,4 @@ onerror:
         print("normbench: something failed, see above; what is done is kept, and the same command goes on from there", file=sys.stderr)
         if (not asked() or "all" in asked()) and not told_to_stop():
             subprocess.run([sys.executable, "-m", "normbench.reporting.so_far", "--config", json.dumps(config), "--ended"])
+    release()

@@ -8,9 +8,11 @@ MALLOC = "MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=1073741824 MA
 rule check:
     output:
         pipeline.path("checked", "{plan}.json"),
+    params:
+        methods=config.get("methods", ""),
     priority: 1_000_000  # all trainings wait for it
     shell:
-        PYTHON + " normbench.planning.check --root {pipeline.folders.root} --output {output}"
+        PYTHON + " normbench.planning.check --root {pipeline.folders.root} --output {output} --methods {params.methods:q}"
 
 
 rule train:

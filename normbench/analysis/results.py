@@ -182,6 +182,8 @@ class Measured:
 
     def _points(self, paper: Paper, operand: Operand) -> list[tuple[dict[str, Any], str]]:
         points = self.plan.points.get((paper.key, operand.arm))
+        if because := self.plan.left_out.get((paper.key, operand.arm)):
+            raise NotEnded(f"failed: {because}", "failed")
         if points is None:
             raise NotRun("its runs were not selected")
         chosen = [(p, arm) for p, arm in points if all(p.get(key) == value for key, value in operand.at.items())]

@@ -48,7 +48,7 @@ def main() -> int | None:
     parser.add_argument("--root", type=Path, required=True, help="build/<tier>")
     parser.add_argument("--data", type=Path, required=True, help="the folder of datasets")
     parser.add_argument("--job", required=True)
-    parser.add_argument("--share", action="store_true", help="take runs of the other jobs on this machine when this one has none left")
+    parser.add_argument("--share", action="store_true", help="with other jobs of this machine: no run twice")
     args = parser.parse_args()
     set_arithmetic(int(os.environ.get("OMP_NUM_THREADS", "1")))
     folders = Folders.of(args.root)
@@ -56,14 +56,15 @@ def main() -> int | None:
     leave_imports_alone()
     processes = from_torchrun()
     device = _device(processes)
-    shared = args.share and processes.size == 1 and device.type == "cpu"
+    shared = args.share and processes.size == 1
     with together(processes, device), _reporter(folders, args.job, processes) as reporter:
         place = Place(folders, args.data, device, processes, reporter, shared, args.job)
         try:
             failed = train_all(place, job)
-            if shared:
+            if shared and device.type == "cpu":
                 for arm, seed in runs_elsewhere(folders, args.job):
                     attempt(place, arm, [seed], tell=False)  # what fails is told by the job that it is of
+            if shared:
                 failed = finish(place, job, failed)
         except Interrupted as where:
             print(f"{where}: told to stop; the checkpoint is written, the next `snakemake all` goes on from it", file=sys.stderr)
@@ -75,7 +76,10 @@ def main() -> int | None:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a job's runs happen. device: this process's own. shared: other jobs take its runs, and it takes theirs. job: its id."""
+    """Where a job's runs happen. device: this process's own. job: its id.
+
+    shared: other processes of this machine may train its runs: jobs that have none left, or one whose main process was killed.
+    """
 
     folders: Folders
     data: Path

@@ -1,16 +1,16 @@
 """From papers and a tier to a plan: which runs there are, who asked for them, and which the user selected. Torch-free."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from normbench.config.code_hash import code_of_run, files_of_run
 from normbench.config.cost_model import expected_seconds
-from normbench.config.method_files import method_names, read_method
+from normbench.config.method_files import method_names, method_path, read_method
 from normbench.config.papers import Arm, Claim, Figure, Paper, Table, every_paper, paper_keys, reached
-from normbench.config.search_paths import readable
 from normbench.config.spec import ArmSpec
 from normbench.config.tasks import absence, check_task, owner_of, recipe_fields, task_names
 from normbench.config.tiers import GUEST, TierFile, as_guest, check_overrides, of_paper, points, read_tier, with_norms_from
-from normbench.core.errors import unknown
+from normbench.core.errors import InputError, unknown, warn
 from normbench.planning.plan import Effort, Plan, Point, resources_of
 
 
@@ -30,14 +30,16 @@ def make_plan(tier_name: str, selection: Selection = Selection()) -> Plan:
     every = every_paper(selection.papers)
     papers = {key: every[key] for key in selection.papers or every}
     named = {arm.method for paper in every.values() for arm in paper.arms.values()}
-    unnamed = sorted(set(method_names()) - named - set(selection.methods))
-    guests = sorted({*readable(unnamed, read_method), *selection.methods})
-    plan = Plan(tier, papers, guests)
+    broken = broken_methods(set(method_names()) - set(selection.methods))
+    plan = Plan(tier, papers, sorted(({*method_names()} - named - {*broken}) | {*selection.methods}))
     for key, paper in papers.items():
         check_overrides(tier, key, paper.arms)
         here = of_paper(tier, paper)
         for name, arm in wanted_arms(plan, paper).items():
-            _add(plan, here, key, name, arm, paper)
+            if reasons := [broken[method] for method in methods_of(paper, arm) if method in broken]:
+                plan.left_out[key, name] = reasons[0]
+            else:
+                _add(plan, here, key, name, arm, paper)
     for dataset in {spec.dataset for spec in plan.arms.values()}:
         owner_of(dataset)
     plan.efforts = {arm: effort_of(spec, tier) for arm, spec in plan.arms.items()}
@@ -46,6 +48,24 @@ def make_plan(tier_name: str, selection: Selection = Selection()) -> Plan:
     sources = dict.fromkeys(plan.arms[a].source for a in plan.selected)
     plan.selected += [s for s in sources if s and s not in plan.selected]
     return plan
+
+
+def broken_methods(names: Iterable[str]) -> dict[str, str]:
+    """Method -> what is wrong with its file. It costs only what it takes part in, and there is a warning."""
+    broken = {}
+    for name in sorted(names):
+        method_path(name)  # two files of one name are nothing to leave out: which of them would it be?
+        try:
+            read_method(name)
+        except InputError as error:
+            broken[name] = str(error)
+            warn(f"{error}; it is left out")
+    return broken
+
+
+def methods_of(paper: Paper, arm: Arm) -> list[str]:
+    """That of the arm, and that of the arm whose weight norms it uses."""
+    return [arm.method, *([paper.arms[arm.norms_from].method] if arm.norms_from else [])]
 
 
 def effort_of(spec: ArmSpec, tier: TierFile) -> Effort:

@@ -38,7 +38,7 @@ class Plan:
     papers: those selected, whole. guests: methods that stand in tables and figures beside the paper's own arms. arms: id -> spec.
     efforts: id -> what it takes. points: (paper, arm name) -> its points. selected: the ids to train now; all, of a plan that was read.
     code: hashes of all code that the runs depend on, {"tasks": {task: hash}, "methods": {method: hash},
-    "files": {file: hash}}.
+    "files": {file: hash}}. left_out: (paper, arm name) -> why it could not be planned: its method's file is broken.
     """
 
     tier: TierFile
@@ -49,6 +49,7 @@ class Plan:
     points: dict[tuple[str, str], list[Point]] = field(default_factory=dict)
     code: dict[str, dict[str, str]] = field(default_factory=dict)
     selected: list[str] = field(default_factory=list, compare=False)
+    left_out: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def runs(self) -> list[str]:
         """The ids of all selected runs."""
@@ -116,6 +117,8 @@ class Plan:
             ],
             "code": self.code,
         }
+        if self.left_out:
+            content["left_out"] = [{"paper": key, "arm": arm, "because": why} for (key, arm), why in sorted(self.left_out.items())]
         return json.dumps(content, indent=1, sort_keys=True) + "\n"
 
     @cached_property
@@ -143,6 +146,7 @@ class Plan:
             specs = {arm: arm_from(entry["spec"]) for arm, entry in arms}
             efforts = {arm: Effort(tuple(entry["seeds"]), entry["seconds"], entry["gpus"]) for arm, entry in arms}
             papers, guests, code = content["papers"], content["guests"], content["code"]
+            left_out = {(row["paper"], row["arm"]): row["because"] for row in content.get("left_out", [])}
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{path}: is missing or broken ({error!r}); `snakemake all` writes it again") from error
         return cls(
@@ -154,6 +158,7 @@ class Plan:
             points,
             code,
             list(specs),
+            left_out,
         )
 
 

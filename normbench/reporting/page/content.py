@@ -62,6 +62,7 @@ def content(root: Path, measured: Measured, claims: list[dict[str, str]], librar
         "comparison": comparison(measured),
         "agreement": compared(root, list(papers.values()), measured),
         "unfinished": list(measured.unfinished.values()),
+        "left_out": sorted(set(measured.plan.left_out.values())),
         "arms_planned": len(measured.plan.arms),
         "coverage": missing(papers, claims, measured.tier),
         "curve_seeds": runs["seeds"],
