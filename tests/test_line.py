@@ -77,10 +77,21 @@ def test_the_line_ends_with_everything_that_it_promises(made):
     assert not list(root.glob("checkpoints/*"))
 
 
+def damage(root: Path) -> None:
+    """One derived file edited, one cut, one removed."""
+    (root / "claims.csv").write_text(
+        (root / "claims.csv").read_text(encoding="utf-8").replace("inconclusive", "supported"), encoding="utf-8"
+    )
+    curves = (root / "curves.parquet").read_bytes()
+    (root / "curves.parquet").write_bytes(curves[: len(curves) // 2])
+    (root / "tables" / "norm_matters" / "constant.md").unlink()
+
+
 def test_a_second_time_there_is_nothing_to_do_and_a_damaged_record_is_made_again(made, tmp_path):
     done = snakemake(made)
     assert done.returncode == 0 and "Nothing to be done" in output(done), output(done)
     before, shown = numbers(made), results(made)
+    damage(made / "tiny")
     record = sorted((made / "tiny" / "records").glob("*.json"))[3]
     content = record.read_bytes()
     record.write_bytes(content[:-40])
@@ -90,6 +101,8 @@ def test_a_second_time_there_is_nothing_to_do_and_a_damaged_record_is_made_again
     assert done.returncode == 0, output(done)
     pd.testing.assert_frame_equal(numbers(made), before)
     assert results(made) == shown
+    for name in ("claims.csv", "curves.parquet", "tables/norm_matters/constant.md"):
+        assert f"{made / 'tiny' / name}: is not as it was made" in output(done)
     assert {p: p.stat().st_mtime_ns for p in others} == others  # the complete ones were left alone
     made_again, first = json.loads(record.read_text()), json.loads(content + b"" if content.endswith(b"\n") else content)
     assert made_again["metrics"] == first["metrics"] and made_again["curves"] == first["curves"]

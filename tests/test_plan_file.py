@@ -1,12 +1,16 @@
 """The plan's one form on disk, what it says of a run, and that whatever only looks changes no file of a build."""
 
+import errno
+import fcntl
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from facts import mistake
 from hypothesis import given
 from hypothesis import strategies as st
 from records_on_disk import run_main, write_line
@@ -16,7 +20,7 @@ from normbench.core.errors import InputError
 from normbench.core.schema import ROOT
 from normbench.execution import collect
 from normbench.planning.folders import SHORT, Folders
-from normbench.planning.lock import hold
+from normbench.planning.lock import hold, release
 from normbench.planning.make import Selection, make_plan
 from normbench.planning.packing import jobs
 from normbench.planning.pipeline import job_id, open_pipeline, prepare
@@ -155,13 +159,13 @@ def test_a_clusters_job_asks_for_nothing_that_was_there_before_it_was_sent(tmp_p
 
 HOLD = """import sys, time
 from pathlib import Path
-from normbench.planning.lock import hold
+from normbench.planning.lock import hold, release
 hold(Path(sys.argv[1]))
 print(1, flush=True)
 time.sleep(999)"""
 
 
-def test_a_build_is_held_by_one_process_and_freed_by_its_death(tmp_path):
+def test_a_build_is_held_by_one_process_and_freed_by_its_death(tmp_path, capsys):
     other = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert other.stdout.readline() == "1\n"
     before = state(tmp_path)
@@ -172,5 +176,29 @@ def test_a_build_is_held_by_one_process_and_freed_by_its_death(tmp_path):
     other.kill()
     other.wait()
     hold(tmp_path)
+    assert f"process {other.pid} " in capsys.readouterr().err, "whose end this goes on from"
     with pytest.raises(InputError, match=f"process {os.getpid()} "):
         hold(tmp_path)
+    release()
+    hold(tmp_path)
+    assert not capsys.readouterr().err, "the one before ended by itself"
+    release()
+
+
+@pytest.mark.parametrize("alive", [True, False])
+def test_where_nothing_can_be_locked_a_process_of_this_machine_that_lives_counts(alive, tmp_path, monkeypatch):
+    def no_locks(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    if not alive:
+        process.communicate(b"end")
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    (tmp_path / "building").write_text(f"process {process.pid} on {socket.gethostname()}\n")
+    if alive:
+        with mistake(tmp_path, f"process {process.pid} "):
+            hold(tmp_path)
+        process.communicate(b"end")
+    else:
+        hold(tmp_path)
+        release()

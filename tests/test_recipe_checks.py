@@ -1,7 +1,11 @@
 """What a recipe names is there: every mistake is one sentence before anything trains, with arm, key, value and what would do."""
 
+import json
+
 import pytest
 from detectors import an_arm as a_detector
+from facts import names
+from outside import METHOD, write_method
 from records_on_disk import run_main
 
 from normbench.config.papers import Arm
@@ -79,11 +83,28 @@ def test_an_arm_that_follows_norms_names_who_recorded_them():
         points("some", "the_arm@rms_norm", as_guest(arm, "rms_norm"), PAPER)
 
 
-def checked(root, **specs) -> int:
+def checked(root, *words, **specs) -> int:
     """The exit code of the rule that tries every arm of a plan."""
     points = {("some", name): [({}, name)] for name in specs}
     Plan(read_tier("tiny"), {}, [], specs, {name: Effort((0,), 1.0, 0) for name in specs}, points).write(root)
-    return run_main(check.main, root, "--output", str(root / "checked.json"))
+    return run_main(check.main, root, "--output", str(root / "checked.json"), *words)
+
+
+BROKEN = {"at import": METHOD.replace("CITE =", "1 / 0\nCITE ="), "when built": METHOD.replace("return Times", "1 / 0\n    return Times")}
+
+
+@pytest.mark.parametrize("how", BROKEN)
+def test_a_method_that_fails_costs_itself_only_unless_it_was_asked_for(how, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("NORMBENCH_METHODS_PATH", str(tmp_path / "methods"))
+    write_method(tmp_path / "methods", "halved", BROKEN[how])
+    (_, good), (_, bad) = *planned({**IMAGES, "method": "batch_norm"}), *planned({**IMAGES, "method": "halved"})
+    assert checked(tmp_path, good=good, bad=bad) == 0
+    names(capsys.readouterr().err, "halved", "ZeroDivisionError")
+    assert json.loads((tmp_path / "checked.json").read_text())["faults"].keys() == {"halved"}
+    (tmp_path / "checked.json").unlink()
+    assert checked(tmp_path, "--methods", "l1_batch_norm,halved", good=good, bad=bad) == 1
+    names(capsys.readouterr().err, "error", "halved", "ZeroDivisionError")
+    assert not (tmp_path / "checked.json").exists()
 
 
 def test_every_recipe_is_tried_with_its_model_not_the_first_alone(tmp_path, capsys):

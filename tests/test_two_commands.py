@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from patience import until
 from test_plan_file import state
 
 from normbench.config.spec import run_id
@@ -82,6 +83,24 @@ def test_a_second_build_is_refused_and_the_first_ends_with_all_of_its_runs(besid
     plan = json.loads((beside.build / "tiny" / "plan.json").read_text())
     assert collected(beside.build) == {run_id(arm, seed) for arm, entry in plan["arms"].items() for seed in entry["seeds"]}
     assert {entry["spec"]["method"] for entry in plan["arms"].values()} == {"batch_norm"}
+
+
+def test_after_a_kill_of_the_main_process_the_same_command_goes_on(tmp_path):
+    """Its trainings live on beside it, for a while or to their end; each run is trained once all the same."""
+    build = tmp_path / "build"
+    words = ("tier=tiny", "papers=norm_matters", "tasks=imagenet", "methods=batch_norm")
+    first = subprocess.Popen(
+        command("runs", build, *words), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=ENVIRONMENT
+    )
+    until(lambda: list(build.glob("tiny/records/*.json")) or first.poll() is not None, "the first record")
+    first.kill()
+    first.wait()
+    done = run(command("runs", build, *words))
+    said = done.stdout + done.stderr
+    assert done.returncode == 0 and "Traceback" not in said and "rerun-incomplete" not in said, said
+    assert f"process {first.pid} " in said, "whose end it goes on from"
+    runs = pd.read_parquet(build / "tiny" / "runs.parquet")
+    assert set(runs.run) == {path.stem for path in build.glob("tiny/records/*.json")} and not runs.duplicated(["run", "metric"]).any()
 
 
 def test_what_was_refused_goes_on_later_and_loses_nothing_of_the_first(beside):

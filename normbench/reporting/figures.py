@@ -69,7 +69,8 @@ def write_figures(measured: Measured, claims: list[dict[str, str]], folder: Path
 
 def paper_figures(paper: Paper, claims: list[dict[str, str]], measured: Measured, pictures: Path) -> Iterator[Draw]:
     """The ledger, each table, its trainings and pictures, claims that read series, figures, other sweeps: where anything was measured."""
-    yield lambda: [ledger_figure(paper, claims, measured)]
+    if claims:
+        yield lambda: [ledger_figure(paper, claims, measured)]
     for table in paper.tables:
         yield partial(_table_figures, paper, table, measured, pictures)
     for claim in paper.claims:
