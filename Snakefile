@@ -9,6 +9,7 @@ from normbench.execution.golden_files import golden_datasets
 from normbench.execution.progress import start_display
 from normbench.planning.lock import hold
 from normbench.planning.pipeline import open_pipeline, other_tiers, prepare
+from normbench.planning.settings import read_settings
 from normbench.reporting.summary import summary
 
 # --cores without an executor of a cluster's: the jobs run here, side by side. Inside a cluster's job this file is read again, which says nothing.
@@ -17,6 +18,7 @@ HERE = held.cores if held.nodes is None and workflow.is_main_process else None
 
 # Reading this file changes no file: a dry run, `snakemake plan` or a second `snakemake all` leave a running build alone.
 try:
+    config.update(read_settings(config, workflow.config_settings.config_args))
     pipeline = open_pipeline(config, main=workflow.is_main_process, processes=HERE)
 except InputError as error:
     raise WorkflowError(str(error))

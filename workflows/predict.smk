@@ -15,4 +15,4 @@ rule prediction:
         pipeline.path("prediction.csv"),
     priority: 2
     shell:
-        PYTHON + " normbench.analysis.prediction --root {pipeline.folders.root} --output {output}"
+        PYTHON + " normbench.analysis.prediction --root={pipeline.folders.root:q} --output={output:q}"

@@ -11,7 +11,7 @@ rule figures:
         touch(pipeline.path("figures.done")),
     priority: 1
     shell:
-        PYTHON + " normbench.reporting.figures --root {pipeline.folders.root}"
+        PYTHON + " normbench.reporting.figures --root={pipeline.folders.root:q}"
 
 
 rule mlflow:
@@ -20,7 +20,7 @@ rule mlflow:
     output:
         pipeline.tracked(),
     shell:
-        PYTHON + " normbench.execution.mlflow_import --root {pipeline.folders.root} --tracking-uri {pipeline.tracking_uri} --done {output}"
+        PYTHON + " normbench.execution.mlflow_import --root={pipeline.folders.root:q} --tracking-uri={pipeline.tracking_uri:q} --done={output:q}"
 
 
 # Of no run: it is put together when a core has nothing else to do.
@@ -28,7 +28,7 @@ rule plotting_library:
     output:
         str(pipeline.folders.build / "page" / f"vega-lite-{VEGA_LITE}.txt"),
     shell:
-        PYTHON + " normbench.reporting.page.packed --output {output}"
+        PYTHON + " normbench.reporting.page.packed --output={output:q}"
 
 
 rule report:
@@ -42,4 +42,4 @@ rule report:
     output:
         pipeline.path("report.html"),
     shell:
-        PYTHON + " normbench.reporting.report --root {pipeline.folders.root} --output {output} --library {input.library}"
+        PYTHON + " normbench.reporting.report --root={pipeline.folders.root:q} --output={output:q} --library={input.library:q}"

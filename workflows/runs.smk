@@ -10,7 +10,7 @@ rule check:
         pipeline.path("checked", "{plan}.json"),
     priority: 1_000_000  # all trainings wait for it
     shell:
-        PYTHON + " normbench.planning.check --root {pipeline.folders.root} --output {output}"
+        PYTHON + " normbench.planning.check --root={pipeline.folders.root:q} --output={output:q}"
 
 
 rule train:
@@ -36,8 +36,8 @@ rule train:
         share="--share" if HERE else "",
     shell:
         # A scheduler's signal is for the training; what it says last still has to be written.
-        MALLOC + " OMP_NUM_THREADS={threads} {params.launcher} normbench.execution.job --root {pipeline.folders.root} --data {pipeline.data} --job {wildcards.job} {params.share} 2>&1"
-        " | (trap '' TERM USR1; exec tee {log})"
+        MALLOC + " OMP_NUM_THREADS={threads} {params.launcher} normbench.execution.job --root={pipeline.folders.root:q} --data={pipeline.data:q} --job {wildcards.job} {params.share} 2>&1"
+        " | (trap '' TERM USR1; exec tee -- {log:q})"
 
 
 rule runs:
@@ -50,4 +50,4 @@ rule runs:
         pipeline.path("probes.parquet"),
         pipeline.path("speed.csv"),
     shell:
-        PYTHON + " normbench.execution.collect --root {pipeline.folders.root} --plan {pipeline.id} --done {output[0]}"
+        PYTHON + " normbench.execution.collect --root={pipeline.folders.root:q} --plan {pipeline.id} --done={output[0]:q}"

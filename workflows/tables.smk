@@ -9,7 +9,7 @@ rule claims:
         pipeline.path("claims.csv"),
     priority: 2  # figures and the page wait for it, and nothing for MLflow
     shell:
-        PYTHON + " normbench.analysis.ledger --root {pipeline.folders.root}"
+        PYTHON + " normbench.analysis.ledger --root={pipeline.folders.root:q}"
 
 
 rule tables:
@@ -21,4 +21,4 @@ rule tables:
         touch(pipeline.path("tables.done")),
     priority: 2
     shell:
-        PYTHON + " normbench.reporting.tables --root {pipeline.folders.root}"
+        PYTHON + " normbench.reporting.tables --root={pipeline.folders.root:q}"
