@@ -66,6 +66,13 @@ def test_a_home_is_meant_by_a_tilde(monkeypatch):
     assert typed("data=~/datasets") == {"data": "/home/someone/datasets"}
 
 
+def test_folders_of_plug_ins_are_found_from_anywhere(monkeypatch, tmp_path):
+    """A home that nobody has is a name like any other."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/someone")
+    assert typed("methods_path=~/a, b:~nobody-here") == {"methods_path": f"/home/someone/a:{tmp_path}/b:{tmp_path}/~nobody-here"}
+
+
 def test_several_names_may_be_typed_in_three_ways():
     for words in (["papers=skipinit,rescalenet"], ["papers=skipinit rescalenet"], ["papers=[skipinit, rescalenet]"]):
         assert typed(*words)["papers"].replace(",", " ").split() == ["skipinit", "rescalenet"]

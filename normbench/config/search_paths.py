@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, distributions
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from normbench.core.errors import InputError, unknown, warn
 from normbench.core.schema import ROOT, shown
@@ -25,14 +25,16 @@ VARIABLES = {kind: f"NORMBENCH_{kind.upper()}_PATH" for kind in KINDS}
 Found = TypeVar("Found")
 
 
-def use_config(config: Mapping[str, str]) -> None:
+def use_config(config: Mapping[str, Any]) -> None:
     """Hand the folders that --config names to this process and those it starts; a folder that cannot be read is an InputError.
 
     A key that is missing leaves what the environment says.
     """
     for kind in KINDS:
-        if words := _words(config.get(f"{kind}_path", "")):
-            os.environ[VARIABLES[kind]] = os.pathsep.join(str(_absolute(word)) for word in words)
+        given = config.get(f"{kind}_path", "")
+        words = _words(given) if isinstance(given, str) else [str(word) for word in given]
+        if words:
+            os.environ[VARIABLES[kind]] = os.pathsep.join(str(Path(word).expanduser().absolute()) for word in words)
         folders(kind)
 
 
@@ -45,7 +47,7 @@ def folders(kind: str) -> tuple[Path, ...]:
 def _folders(kind: str, path: str) -> tuple[Path, ...]:
     found = [ROOT / kind]
     for word in _words(path):
-        folder = _absolute(word)
+        folder = Path(word).expanduser().absolute()
         if wrong := _fault(folder):
             raise InputError(f"--config {kind}_path (or {VARIABLES[kind]}): the folder {str(folder)!r} {wrong}")
         found.append(folder)
@@ -61,10 +63,6 @@ def _fault(folder: Path) -> str:
     if not folder.is_dir():
         return "is not a folder"
     return "" if os.access(folder, os.R_OK | os.X_OK) else "cannot be read"
-
-
-def _absolute(word: str) -> Path:
-    return Path(os.path.expanduser(word)).absolute()
 
 
 def _words(path: str) -> list[str]:

@@ -17,6 +17,7 @@ import polars as pl
 from normbench.config.papers import TIERS
 from normbench.core.errors import InputError
 from normbench.core.files import write_if_changed
+from normbench.core.logs import without_debug_lines
 from normbench.core.schema import ROOT
 from normbench.dataset import croissant, datapackage
 from normbench.dataset.card import SAYS, card
@@ -41,6 +42,7 @@ def main() -> int:
     parser.add_argument("--results", type=Path, required=True)
     parser.add_argument("--citation", type=Path, default=ROOT / "CITATION.cff")
     args = parser.parse_args()
+    without_debug_lines()
     try:
         for line in publish(args.root, args.results, args.citation):
             print(line)

@@ -23,6 +23,8 @@ from normbench.config.code_hash import code_of_arm, files_of_task
 from normbench.config.spec import ArmSpec, run_id
 from normbench.config.tasks import load_adapter
 from normbench.core.errors import InputError, unknown
+from normbench.core.logs import without_debug_lines
+from normbench.execution.data_folder import without_colon
 from normbench.execution.golden_files import FOLDER, STEPS, Golden, GoldenRun, drift, golden_tasks, read_golden, write_golden
 from normbench.execution.task_api import Context
 from normbench.planning.make import make_plan
@@ -43,13 +45,15 @@ def main() -> int:
         "--arms", nargs="+", help="with --write and one --task: <paper>/<arm> of the tiny tier, instead of the runs in the file"
     )
     args = parser.parse_args()
+    without_debug_lines()
     set_arithmetic(int(os.environ.get("OMP_NUM_THREADS", "1")))
     drifted = False
     try:
         if args.arms and not (args.write and args.task and len(args.task) == 1):
             raise InputError(f"--arms {' '.join(args.arms)}: choosing other golden runs takes --write and one --task")
-        for task in args.task or golden_tasks(args.folder):
-            drifted |= one_task(task, args.data, args.folder, args.write, args.arms)
+        with without_colon(args.data) as data:
+            for task in args.task or golden_tasks(args.folder):
+                drifted |= one_task(task, data, args.folder, args.write, args.arms)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -26,6 +26,8 @@ from normbench.config.tiers import read_tier
 from normbench.core.errors import InputError
 from normbench.core.files import read_json, whole_file, write_json
 from normbench.core.gc_tuning import leave_imports_alone
+from normbench.core.logs import without_debug_lines
+from normbench.execution.data_folder import without_colon
 from normbench.execution.progress import Reporter
 from normbench.execution.records import is_current, sha256, write_record
 from normbench.execution.run_record import make_record
@@ -47,6 +49,7 @@ def main() -> int:
     parser.add_argument("--job", required=True)
     parser.add_argument("--share", action="store_true", help="take runs of the other jobs on this machine when this one has none left")
     args = parser.parse_args()
+    without_debug_lines()
     set_arithmetic(int(os.environ.get("OMP_NUM_THREADS", "1")))
     folders = Folders.of(args.root)
     try:
@@ -58,8 +61,8 @@ def main() -> int:
     processes = from_torchrun()
     device = _device(processes)
     shared = args.share and processes.size == 1 and device.type == "cpu"
-    with together(processes, device), _reporter(folders, args.job, processes) as reporter:
-        place = Place(folders, args.data, device, processes, reporter, shared)
+    with without_colon(args.data) as data, together(processes, device), _reporter(folders, args.job, processes) as reporter:
+        place = Place(folders, data, device, processes, reporter, shared)
         try:
             failed = train_all(place, job)
             if shared:

@@ -17,6 +17,7 @@ from typing import Any
 from normbench.core.errors import InputError
 from normbench.core.files import read_json, write_if_changed
 from normbench.core.gc_tuning import leave_imports_alone
+from normbench.core.logs import without_debug_lines
 from normbench.execution.records import Record, read_record
 from normbench.planning.folders import SQLITE, Folders
 from normbench.planning.plan import Plan
@@ -33,6 +34,7 @@ def main() -> int:
     parser.add_argument("--tracking-uri", required=True)
     parser.add_argument("--done", type=Path, help="a file that says, once all is imported, into which store")
     args = parser.parse_args()
+    without_debug_lines()
     leave_imports_alone()
     try:
         added, kept = import_records(args.root, args.tracking_uri)

@@ -10,6 +10,7 @@ from pathlib import Path
 from normbench.config.tasks import load_preparer, owner_of
 from normbench.core.errors import InputError
 from normbench.core.files import write_json
+from normbench.core.logs import without_debug_lines
 
 
 def main() -> int:
@@ -18,6 +19,7 @@ def main() -> int:
     parser.add_argument("--dataset", required=True)
     parser.add_argument("--ready", type=Path, required=True)
     args = parser.parse_args()
+    without_debug_lines()
     try:
         data_sha256 = load_preparer(owner_of(args.dataset))(args.dataset, args.data)
     except InputError as error:

@@ -11,6 +11,7 @@ from normbench.config.spec import canonical
 from normbench.config.tasks import load_adapter, recipe_fields
 from normbench.core.errors import InputError
 from normbench.core.files import write_json
+from normbench.core.logs import without_debug_lines
 from normbench.planning.plan import Plan
 
 
@@ -19,6 +20,7 @@ def main() -> int:
     parser.add_argument("--root", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
     args = parser.parse_args()
+    without_debug_lines()
     try:
         plan = Plan.read(args.root)
     except InputError as error:

@@ -22,7 +22,7 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def read_settings(config: Mapping[str, Any], typed: Iterable[str] = ()) -> dict[str, str]:
-    """key -> value: names with blanks between them, folders with the user's home in the place of ~.
+    """key -> value: names with blanks between them, folders with the user's home in the place of ~, those of KEYS with colons between them.
 
     typed: `key=value` as they stand on the command line. Raises InputError for a key that is unknown, and for a value that is empty, of a
     type that the key cannot have, or that Snakemake or MLflow cannot take. An empty value, as of a shell's variable that is not set, is
@@ -42,6 +42,8 @@ def _setting(key: str, value: Any, typed: str | None) -> str:
         raise InputError(f"--config {key}: is empty ({text!r}); give it a value, or leave {key}= out")
     if CONTROL.search(text):
         raise InputError(f"--config {key}: {text!r} holds a line break or another character that is not printed; take it out")
+    if key in KEYS:
+        return os.pathsep.join(os.path.abspath(os.path.expanduser(word.strip())) for word in re.split("[:,]", text) if word.strip())
     return _folder(key, text) if key in FOLDERS else text
 
 

@@ -22,6 +22,7 @@ from normbench.config.papers import Paper, Table
 from normbench.core.errors import InputError
 from normbench.core.files import write_json
 from normbench.core.gc_tuning import leave_imports_alone
+from normbench.core.logs import without_debug_lines
 from normbench.reporting.plots.ledger_figure import ledger_figure
 from normbench.reporting.plots.multiples_figure import multiples_figures
 from normbench.reporting.plots.pictures_figure import pictures_figure
@@ -44,6 +45,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--root", type=Path, required=True)
     args = parser.parse_args()
+    without_debug_lines()
     leave_imports_alone()
     try:
         measured, claims = Measured.read(args.root), read_claims(args.root / "claims.csv")

@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from normbench.analysis.results import Measured
 from normbench.core.errors import InputError
 from normbench.core.files import whole_file
+from normbench.core.logs import without_debug_lines
 from normbench.reporting.page.content import content
 from normbench.reporting.page.provenance import cost, provenance
 from normbench.reporting.summary import read_claims
@@ -24,6 +25,7 @@ def main() -> int:
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--library", type=Path, help="the plotting library, as normbench.reporting.page.packed writes it")
     args = parser.parse_args()
+    without_debug_lines()
     try:
         page = render(args.root, args.library and args.library.read_text(encoding="ascii"))
     except InputError as error:
