@@ -86,6 +86,20 @@ def test_braces_are_wildcards_of_snakemakes(character):
     assert typed(f"data=a{character}b")
 
 
+def test_a_question_mark_would_cut_the_address_of_mlflows_store():
+    with mistake("--config build", "a?b", "MLflow"):
+        typed("build=a?b")
+
+
+def test_braces_in_a_folder_of_papers_are_said_too(tmp_path, monkeypatch):
+    """That of a clone or of a plug-in: rules take its files as inputs."""
+    monkeypatch.setenv("NORMBENCH_PAPERS_PATH", "")
+    folder = tmp_path / "a{b}"
+    folder.mkdir()
+    with mistake("papers", folder, "{", "wildcard", "move"):
+        open_pipeline({"tier": "tiny", "build": str(tmp_path / "build"), "papers_path": str(folder)})
+
+
 def test_a_line_break_is_refused_in_one_line():
     with mistake("--config data", r"a\nb"):
         read_settings({"data": "a\nb"})

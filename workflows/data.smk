@@ -1,7 +1,7 @@
 # Datasets: the embedded ones are made, the user's are checked, before anything trains.
 import shlex
 
-PYTHON = shlex.quote(sys.executable) + " -m"
+PYTHON = shlex.quote(sys.executable).replace("{", "{{").replace("}", "}}") + " -m"
 
 
 rule data:

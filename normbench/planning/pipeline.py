@@ -14,6 +14,7 @@ from typing import Any
 
 from normbench.config.code_hash import code_of_arm
 from normbench.config.papers import TIERS
+from normbench.config.search_paths import folders as folders_of
 from normbench.config.search_paths import use_config
 from normbench.config.spec import digest, run_id
 from normbench.core.errors import unknown
@@ -24,7 +25,7 @@ from normbench.planning.folders import SHORT, Folders
 from normbench.planning.make import Selection, make_plan
 from normbench.planning.packing import jobs
 from normbench.planning.plan import Job, Plan
-from normbench.planning.settings import NAMES, read_settings
+from normbench.planning.settings import NAMES, read_settings, without_braces
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,8 @@ def open_pipeline(config: Mapping[str, Any], main: bool = True, processes: int |
     """
     settings = read_settings(config)
     use_config(settings)
+    for folder in folders_of("papers"):
+        without_braces("the folder of papers", folder)
     tier = settings.get("tier", "quick")
     if tier not in TIERS:
         raise unknown("--config tier", "tier", tier, TIERS)

@@ -68,6 +68,16 @@ def _text(key: str, value: Any) -> str:
 
 
 def _folder(key: str, text: str) -> str:
-    if key == "build" and (wrong := next((c for c in "{}" if c in text), "")):
-        raise InputError(f"--config build: {text!r} holds {wrong!r}, which Snakemake takes for a wildcard; choose a folder without braces")
+    if key == "build":
+        without_braces("--config build", text)
+        if "?" in text:
+            raise InputError(
+                f"--config build: {text!r} holds '?', where the address of MLflow's store below it would end; choose another name"
+            )
     return str(Path(os.path.expanduser(text)))  # not Path's, which fails where there is no such home
+
+
+def without_braces(place: str, path: str | Path) -> None:
+    """Raises InputError for a path that cannot be an input or output of a rule."""
+    if found := {"{", "}"} & set(str(path)):
+        raise InputError(f"{place}: {str(path)!r} holds {min(found)!r}, which Snakemake takes for a wildcard; name or move it otherwise")
