@@ -1,13 +1,19 @@
 # NormBench: from papers and methods to verdicts.   snakemake all [--config tier=laptop papers=skipinit methods=my_norm]
+import os
 import sys
+from pathlib import Path
 
 sys.path.insert(0, workflow.basedir)
+# Of rules' commands too, wherever they are called in (--directory); a colon would separate folders there.
+if ":" not in workflow.basedir:
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [workflow.basedir, os.environ.get("PYTHONPATH")]))
 from snakemake.exceptions import WorkflowError
 
 from normbench.core.errors import InputError
 from normbench.execution.golden_files import golden_datasets
 from normbench.execution.progress import start_display
 from normbench.planning.lock import hold
+from normbench.planning.places import check_places
 from normbench.planning.pipeline import open_pipeline, other_tiers, prepare
 from normbench.planning.settings import read_settings
 from normbench.reporting.summary import summary
@@ -18,6 +24,7 @@ HERE = held.cores if held.nodes is None and workflow.is_main_process else None
 
 # Reading this file changes no file: a dry run, `snakemake plan` or a second `snakemake all` leave a running build alone.
 try:
+    check_places(Path.cwd())
     config.update(read_settings(config, workflow.config_settings.config_args))
     pipeline = open_pipeline(config, main=workflow.is_main_process, processes=HERE)
 except InputError as error:

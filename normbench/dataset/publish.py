@@ -49,6 +49,9 @@ def main() -> int:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except PermissionError as error:
+        print(f"error: {error.filename}: cannot be written; name another folder with --config results=FOLDER", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -25,6 +25,12 @@ def main() -> int:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except PermissionError as error:
+        told = (
+            f"{args.dataset} needs {error.filename}, where this user may not write or read; name another folder with --config data=FOLDER"
+        )
+        print(f"error: {args.data}: {told}", file=sys.stderr)
+        return 1
     write_json(args.ready, {"dataset": args.dataset, "data": str(args.data), "data_sha256": data_sha256})
     return 0
 

@@ -16,9 +16,15 @@ _held: list[int] = []  # open files, for as long as this process lives
 
 
 def hold(root: Path) -> None:
-    """Keep build/<tier> for this process. Raises InputError where another one has it; where nothing can be locked, nothing is."""
-    root.mkdir(parents=True, exist_ok=True)
-    file = os.open(root / NAME, os.O_RDWR | os.O_CREAT, 0o644)
+    """Keep build/<tier> for this process. Raises InputError where another one has it, or where nothing can be written.
+
+    Where nothing can be locked, nothing is.
+    """
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        file = os.open(root / NAME, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise InputError(f"{root}: cannot be written ({error.strerror}); name another folder with --config build=FOLDER") from error
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
