@@ -26,9 +26,7 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except PermissionError as error:
-        told = (
-            f"{args.dataset} needs {error.filename}, where this user may not write or read; name another folder with --config data=FOLDER"
-        )
+        told = f"{args.dataset} needs {error.filename}, which may not be written or read; name another folder with --config data=FOLDER"
         print(f"error: {args.data}: {told}", file=sys.stderr)
         return 1
     write_json(args.ready, {"dataset": args.dataset, "data": str(args.data), "data_sha256": data_sha256})

@@ -12,7 +12,7 @@ def check_places(here: Path) -> None:
     notes = here / ".snakemake"
     if not os.access(notes if notes.is_dir() else here, os.W_OK | os.X_OK):
         raise InputError(
-            f"{here}: cannot be written, and Snakemake keeps its notes there; add --directory FOLDER with a folder of yours, in which build/ "
+            f"{here}: cannot be written, and Snakemake keeps its notes there; add --directory FOLDER, a folder of yours, in which build/ "
             "will be then"
         )
     try:
