@@ -50,11 +50,17 @@ def test_a_number_out_of_a_file_is_asked_to_be_quoted(key):
 
 
 @pytest.mark.parametrize(
-    "text", ["010", "1e3", "2024-01-01", "~x", "a: b", "yes", "True", "null", "a #b", "[a]", "k=v", "-x", "$HOME", "Bob's", '12"', "%20"]
+    "text", ["010", "1e3", "2024-01-01", "~x", "a: b", "yes", "True", "null", "a #b", "[a]", "k=v", "$HOME", "Bob's", '12"', "%20"]
 )
 @pytest.mark.parametrize("key", FOLDERS)
 def test_a_folder_is_called_what_was_typed(key, text):
     assert typed(f"{key}={text}") == {key: text}
+
+
+@pytest.mark.parametrize("key", FOLDERS)
+def test_a_leading_dash_is_no_option(key, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert typed(f"{key}=-x") == {key: f"{tmp_path}/-x"}
 
 
 def test_quotes_around_all_of_a_value_are_taken_off_as_snakemake_does():

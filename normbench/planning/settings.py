@@ -74,7 +74,8 @@ def _folder(key: str, text: str) -> str:
             raise InputError(
                 f"--config build: {text!r} holds '?', where the address of MLflow's store below it would end; choose another name"
             )
-    return str(Path(os.path.expanduser(text)))  # not Path's, which fails where there is no such home
+    path = str(Path(os.path.expanduser(text)))  # not Path's, which fails where there is no such home
+    return os.path.abspath(path) if path.startswith("-") else path  # to a program that is handed it no option
 
 
 def without_braces(place: str, path: str | Path) -> None:
