@@ -1,6 +1,7 @@
 """Folders of every name, and places where nothing can be written: what can work works, otherwise one sentence says what to set."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -89,6 +90,18 @@ def test_a_build_that_cannot_be_written_is_said_before_anything_runs(closed):
     done = snakemake(words, before=PLAIN)
     assert done.returncode == 1 and "Traceback" not in done.stderr
     names(one_line(done.stderr, "cannot be written"), closed / "build" / "tiny", "--config build=")
+
+
+def test_every_value_in_a_rules_command_is_quoted():
+    """But names of ours, and words that are several on purpose."""
+    plain = {"wildcards.job", "wildcards.dataset", "pipeline.id", "threads", "params.launcher", "params.share"}
+    for file in (ROOT / "workflows").glob("*.smk"):
+        lines = [line for line in file.read_text(encoding="utf-8").splitlines() if re.search(r"PYTHON \+|MALLOC \+|tee", line)]
+        found = [value for line in lines for value in re.findall(r"\{([^{}]+)\}", line)]
+        assert {value for value in found if not value.endswith(":q")} <= plain, file
+        assert not re.findall(r"--\w[\w-]* \{(?!wildcards|pipeline\.id|params\.methods)", "".join(lines)), (
+            f"{file}: a dash would be an option"
+        )
 
 
 def test_a_build_below_a_file_is_no_place(tmp_path):
