@@ -6,6 +6,11 @@ UV := $(VENV)/bin/uv
 export VIRTUAL_ENV := $(abspath $(VENV))
 export PATH := $(abspath $(VENV)/bin):$(PATH)
 
+# Snakemake keeps a cache in the user's home; where that cannot be written, it is here.
+ifneq ($(shell cache="$${XDG_CACHE_HOME:-$$HOME/.cache}"; mkdir -p "$$cache" 2> /dev/null && test -w "$$cache" && echo yes),yes)
+export XDG_CACHE_HOME := $(CURDIR)/build/cache
+endif
+
 .PHONY: all test test-fast test-slurm tiny lock clean
 
 all: $(READY)

@@ -1,9 +1,14 @@
 # NormBench: from papers and methods to verdicts.   snakemake all [--config tier=laptop papers=skipinit methods=my_norm]
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 sys.path.insert(0, workflow.basedir)
+# Of rules' commands too, wherever they are called in (--directory); a colon would separate folders there.
+if ":" not in workflow.basedir:
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [workflow.basedir, os.environ.get("PYTHONPATH")]))
 from snakemake.exceptions import WorkflowError
 
 from normbench.core.errors import InputError
@@ -12,6 +17,8 @@ from normbench.execution.interruption import listen, told_to_stop
 from normbench.execution.progress import start_display
 from normbench.planning.lock import hold, release
 from normbench.planning.pipeline import STEPS, open_pipeline, other_tiers, prepare
+from normbench.planning.places import check_places
+from normbench.planning.settings import read_settings
 from normbench.reporting.summary import summary
 
 # --cores without an executor of a cluster's: the jobs run here, side by side. Inside a cluster's job this file is read again, which says nothing.
@@ -20,6 +27,8 @@ HERE = held.cores if held.nodes is None and workflow.is_main_process else None
 
 # Reading this file changes no file: a dry run, `snakemake plan` or a second `snakemake all` leave a running build alone.
 try:
+    check_places(Path.cwd())
+    config.update(read_settings(config, workflow.config_settings.config_args))
     pipeline = open_pipeline(config, main=workflow.is_main_process, processes=HERE)
 except InputError as error:
     raise WorkflowError(str(error))
@@ -82,5 +91,5 @@ onerror:
     if not asked() & LOOKS:
         print("normbench: something failed, see above; what is done is kept, and the same command goes on from there", file=sys.stderr)
         if (not asked() or "all" in asked()) and not told_to_stop():
-            subprocess.run([sys.executable, "-m", "normbench.reporting.so_far", "--config", json.dumps(config), "--ended"])
+            subprocess.run([sys.executable, "-m", "normbench.reporting.so_far", f"--config={json.dumps(config)}", "--ended"])
     release()

@@ -113,7 +113,7 @@ def test_a_budget_leaves_whole_claims_in_the_line(tmp_path):
     "tier, value, says",
     [
         ("paper", "much", "--config budget_gpu_hours: 'much' is no number of hours above 0"),
-        ("paper", -1, "--config budget_gpu_hours: -1 is no number of hours above 0"),
+        ("paper", -1, "--config budget_gpu_hours: '-1' is no number of hours above 0"),
         ("quick", 3, "--config budget_gpu_hours: tier quick trains on CPU cores and spends none; tiers gpu and paper do"),
     ],
 )

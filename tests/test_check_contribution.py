@@ -72,6 +72,10 @@ def test_complete_runs_of_this_version_are_welcome_with_and_without_probes(broug
         ({"data_sha256": "f" * 64}, r"-s0: the data \w+ were ffffffffffff\.\.\. there, and are bbbbbbbbbbbb\.\.\. here"),
         ({"torch": "1.0.0"}, r"-s0: was made by torch 1\.0\.0, and runs here are by \d"),
         ({"git_commit": "c" * 40 + "+"}, r"-s0: its commit is c+\+: the code that made it is in no commit; commit it and run again"),
+        (
+            {"git_commit": "normbench 0.1.0 (in no repository)"},
+            r"-s0: its commit is normbench 0\.1\.0 \(in no repository\): the code that made",
+        ),
         ({"git_commit": ""}, r"-s0: its commit is not recorded: the code that made it is in no commit"),
         ({"params": '{"eps":1}'}, r'-s0: its params is \{"eps":1\}, and this repository\'s quick tier says \{'),
     ],

@@ -11,7 +11,7 @@ from normbench.conformance.kit import CHECKS
 from normbench.core.schema import ROOT
 from normbench.hooks.methods import load_method
 from normbench.planning import make
-from normbench.planning.pipeline import CONFIG
+from normbench.planning.settings import CONFIG
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 

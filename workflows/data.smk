@@ -1,5 +1,7 @@
 # Datasets: the embedded ones are made, the user's are checked, before anything trains.
-PYTHON = f"{sys.executable} -m"
+import shlex
+
+PYTHON = shlex.quote(sys.executable).replace("{", "{{").replace("}", "}}") + " -m"
 
 
 rule data:
@@ -7,4 +9,4 @@ rule data:
         str(pipeline.folders.build / "ready" / "{place}" / "{dataset}.json"),
     priority: 1_000_000
     shell:
-        PYTHON + " normbench.execution.prepare --data {pipeline.data} --dataset {wildcards.dataset} --ready {output}"
+        PYTHON + " normbench.execution.prepare --data={pipeline.data:q} --dataset {wildcards.dataset} --ready={output:q}"

@@ -17,4 +17,4 @@ rule prediction:
         pipeline.path("prediction.csv"),
     priority: 2
     shell:
-        PYTHON + " normbench.analysis.prediction --root {pipeline.folders.root} --output {output[1]} --done {output[0]}"
+        PYTHON + " normbench.analysis.prediction --root={pipeline.folders.root:q} --output={output[1]:q} --done={output[0]:q}"

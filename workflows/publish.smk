@@ -8,7 +8,7 @@ rule plan:
     params:
         config=json.dumps(config),
     shell:
-        PYTHON + " normbench.planning.plan_report --config {params.config:q}"
+        PYTHON + " normbench.planning.plan_report --config={params.config:q}"
 
 
 rule publish:
@@ -19,14 +19,14 @@ rule publish:
     params:
         results=RESULTS,
     shell:
-        PYTHON + " normbench.dataset.publish --root {pipeline.folders.root} --results {params.results:q}"
+        PYTHON + " normbench.dataset.publish --root={pipeline.folders.root:q} --results={params.results:q}"
 
 
 rule check_results:
     params:
         results=RESULTS,
     shell:
-        PYTHON + " normbench.dataset.check_results --results {params.results:q}"
+        PYTHON + " normbench.dataset.check_results --results={params.results:q}"
 
 
 # snakemake compare --config old=results/laptop new=build/laptop
@@ -35,7 +35,7 @@ rule compare:
         old=config.get("old", f"results/{pipeline.folders.tier}"),
         new=config.get("new", pipeline.folders.root),
     shell:
-        PYTHON + " normbench.dataset.compare --old {params.old:q} --new {params.new:q}"
+        PYTHON + " normbench.dataset.compare --old={params.old:q} --new={params.new:q}"
 
 
 # snakemake check_contribution --config folder=path/to/laptop
@@ -44,7 +44,7 @@ rule check_contribution:
         folder=config.get("folder", ""),
         results=RESULTS,
     shell:
-        PYTHON + " normbench.dataset.check_contribution --folder {params.folder:q} --results {params.results:q}"
+        PYTHON + " normbench.dataset.check_contribution --folder={params.folder:q} --results={params.results:q}"
 
 
 # The golden runs: does this machine, with these versions, compute what ours did?
@@ -52,11 +52,11 @@ rule golden:
     input:
         [str(pipeline.folders.ready(dataset, pipeline.data)) for dataset in golden_datasets()],
     shell:
-        PYTHON + " normbench.execution.golden --data {pipeline.data}"
+        PYTHON + " normbench.execution.golden --data={pipeline.data:q}"
 
 
 rule write_golden:
     input:
         [str(pipeline.folders.ready(dataset, pipeline.data)) for dataset in golden_datasets()],
     shell:
-        PYTHON + " normbench.execution.golden --data {pipeline.data} --write"
+        PYTHON + " normbench.execution.golden --data={pipeline.data:q} --write"

@@ -13,7 +13,7 @@ rule figures:
         pipeline.made("figures"),
     priority: 1
     shell:
-        PYTHON + " normbench.reporting.figures --root {pipeline.folders.root} --done {output}"
+        PYTHON + " normbench.reporting.figures --root={pipeline.folders.root:q} --done={output:q}"
 
 
 rule mlflow:
@@ -23,7 +23,7 @@ rule mlflow:
     output:
         pipeline.tracked(),
     shell:
-        PYTHON + " normbench.execution.mlflow_import --root {pipeline.folders.root} --tracking-uri {pipeline.tracking_uri} --done {output}"
+        PYTHON + " normbench.execution.mlflow_import --root={pipeline.folders.root:q} --tracking-uri={pipeline.tracking_uri:q} --done={output:q}"
 
 
 # Of no run: it is put together when a core has nothing else to do.
@@ -31,7 +31,7 @@ rule plotting_library:
     output:
         str(pipeline.folders.build / "page" / f"vega-lite-{VEGA_LITE}.txt"),
     shell:
-        PYTHON + " normbench.reporting.page.packed --output {output}"
+        PYTHON + " normbench.reporting.page.packed --output={output:q}"
 
 
 rule report:
@@ -45,4 +45,4 @@ rule report:
         pipeline.made("report"),
         pipeline.path("report.html"),
     shell:
-        PYTHON + " normbench.reporting.report --root {pipeline.folders.root} --output {output[1]} --done {output[0]} --library {input.library}"
+        PYTHON + " normbench.reporting.report --root={pipeline.folders.root:q} --output={output[1]:q} --done={output[0]:q} --library={input.library:q}"

@@ -12,7 +12,7 @@ rule check:
         methods=config.get("methods", ""),
     priority: 1_000_000  # all trainings wait for it
     shell:
-        PYTHON + " normbench.planning.check --root {pipeline.folders.root} --output {output} --methods {params.methods:q}"
+        PYTHON + " normbench.planning.check --root={pipeline.folders.root:q} --output={output:q} --methods {params.methods:q}"
 
 
 rule train:
@@ -38,8 +38,8 @@ rule train:
         share="--share" if HERE else "",
     shell:
         # A scheduler's signal is for the training; what it says last still has to be written.
-        MALLOC + " OMP_NUM_THREADS={threads} {params.launcher} normbench.execution.job --root {pipeline.folders.root} --data {pipeline.data} --job {wildcards.job} {params.share} 2>&1"
-        " | (trap '' TERM USR1; exec tee {log})"
+        MALLOC + " OMP_NUM_THREADS={threads} {params.launcher} normbench.execution.job --root={pipeline.folders.root:q} --data={pipeline.data:q} --job {wildcards.job} {params.share} 2>&1"
+        " | (trap '' TERM USR1; exec tee -- {log:q})"
 
 
 rule runs:
@@ -53,4 +53,4 @@ rule runs:
         pipeline.path("speed.csv"),
         pipeline.path("unfinished.csv"),
     shell:
-        PYTHON + " normbench.execution.collect --root {pipeline.folders.root} --plan {pipeline.id} --done {output[0]}"
+        PYTHON + " normbench.execution.collect --root={pipeline.folders.root:q} --plan {pipeline.id} --done={output[0]:q}"

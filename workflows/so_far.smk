@@ -6,4 +6,4 @@ rule so_far:
     params:
         config=json.dumps(config),
     shell:
-        PYTHON + " normbench.reporting.so_far --config {params.config:q}"
+        PYTHON + " normbench.reporting.so_far --config={params.config:q}"

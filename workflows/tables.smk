@@ -11,7 +11,7 @@ rule claims:
         pipeline.path("claims.csv"),
     priority: 2  # figures and the page wait for it, and nothing for MLflow
     shell:
-        PYTHON + " normbench.analysis.ledger --root {pipeline.folders.root} --done {output[0]}"
+        PYTHON + " normbench.analysis.ledger --root={pipeline.folders.root:q} --done={output[0]:q}"
 
 
 rule tables:
@@ -24,4 +24,4 @@ rule tables:
         pipeline.made("tables"),
     priority: 2
     shell:
-        PYTHON + " normbench.reporting.tables --root {pipeline.folders.root} --done {output[0]}"
+        PYTHON + " normbench.reporting.tables --root={pipeline.folders.root:q} --done={output[0]:q}"

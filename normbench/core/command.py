@@ -1,10 +1,11 @@
-"""What every command of the package does with a user's error: one sentence on the terminal and the exit code 1."""
+"""What every command of the package does: a user's error is one sentence on the terminal, and other libraries' debug lines are none."""
 
 import sys
 from collections.abc import Callable
 from functools import wraps
 
 from normbench.core.errors import InputError
+from normbench.core.logs import without_debug_lines
 
 
 def command(main: Callable[[], int | None]) -> Callable[[], int]:
@@ -12,6 +13,7 @@ def command(main: Callable[[], int | None]) -> Callable[[], int]:
 
     @wraps(main)
     def run() -> int:
+        without_debug_lines()
         try:
             return main() or 0
         except InputError as error:

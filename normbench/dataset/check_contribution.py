@@ -18,6 +18,7 @@ from normbench.core.errors import InputError, unknown
 from normbench.dataset.run_faults import seed_problems, seeds_of, spec_problems
 from normbench.dataset.sentences import short, some
 from normbench.dataset.value_faults import copies, table_problems
+from normbench.execution.code_version import COMMIT
 from normbench.execution.columns import CURVES, PROBES, RUNS
 from normbench.execution.tables import PARQUET, empty_table, read_table, read_tables
 from normbench.planning.make import make_plan
@@ -90,7 +91,7 @@ def _hashes(folder: Path, runs: pl.DataFrame, published: Tables) -> list[str]:
     torch = (theirs["torch"].first() if len(theirs) else version("torch")).split("+")[0]
     other = each.filter(pl.col("torch").str.split("+").list.first() != torch)
     found += some(other, lambda r: f"{place}: {r['run']}: was made by torch {r['torch']}, and runs here are by {torch}")
-    unclean = each.filter(pl.col("git_commit").fill_null("").str.ends_with("+") | (pl.col("git_commit").fill_null("") == ""))
+    unclean = each.filter(~pl.col("git_commit").fill_null("").str.contains(COMMIT))
     found += some(unclean, lambda r: f"{place}: {r['run']}: its commit is {r['git_commit'] or 'not recorded'}: {UNCLEAN}")
     return found
 

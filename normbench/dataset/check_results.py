@@ -12,6 +12,7 @@ from typing import Any
 
 from normbench.config.code_hash import changed_files, code_of_run, files_of_run
 from normbench.core.errors import InputError
+from normbench.core.logs import without_debug_lines
 from normbench.core.schema import ROOT
 from normbench.dataset import checksums, datapackage, run_faults
 from normbench.dataset.citation import read_citation
@@ -26,6 +27,7 @@ def main() -> int:
     parser.add_argument("--results", type=Path, required=True)
     parser.add_argument("--citation", type=Path, default=ROOT / "CITATION.cff")
     args = parser.parse_args()
+    without_debug_lines()
     found = list(problems(args.results, args.citation))
     for sentence in found:
         print(f"error: {sentence}", file=sys.stderr)

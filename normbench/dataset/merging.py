@@ -9,6 +9,7 @@ import polars as pl
 
 from normbench.config.tasks import read_task, readable_tasks
 from normbench.core.errors import InputError
+from normbench.execution.code_version import COMMIT
 from normbench.execution.columns import RUNS, repeating
 from normbench.execution.tables import read_tables
 from normbench.planning.plan import Plan
@@ -29,8 +30,8 @@ def merged(build: Path, before: Path) -> Tables:
 
 
 def _in_no_commit(runs: pl.DataFrame) -> set[str]:
-    """The runs that were made while files differed from the commit that is named."""
-    return set(runs.filter(pl.col("git_commit").str.ends_with("+"))["run"].unique())
+    """The runs that were made while files differed from the commit that is named, or that name none."""
+    return set(runs.filter(~pl.col("git_commit").fill_null("").str.contains(COMMIT))["run"].unique())
 
 
 def same_runs(new: Tables, old: Tables) -> set[str]:

@@ -43,8 +43,11 @@ def main() -> None:
     parser.add_argument("--results", type=Path, required=True)
     parser.add_argument("--citation", type=Path, default=ROOT / "CITATION.cff")
     args = parser.parse_args()
-    for line in publish(args.root, args.results, args.citation):
-        print(line)
+    try:
+        for line in publish(args.root, args.results, args.citation):
+            print(line)
+    except PermissionError as error:
+        raise InputError(f"{error.filename}: cannot be written; name another folder with --config results=FOLDER") from error
 
 
 def publish(root: Path, results: Path, citation: Path) -> list[str]:

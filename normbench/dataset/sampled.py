@@ -17,15 +17,19 @@ ROWS = 50_000
 
 
 @contextmanager
-def sampled(description: Path, paths: Iterable[str]) -> Iterator[Path]:
-    """A copy of `description` in a folder of its own, beside the files that it names (`paths`, as they are below its folder)."""
+def sampled(description: Path, paths: Iterable[str], rows: int | None = None) -> Iterator[Path]:
+    """A copy of `description` in a folder of its own, beside the files that it names (`paths`, as they are below its folder).
+
+    rows: how many of a parquet file are shown (ROWS). What describes such a file by its hash describes there what is shown.
+    """
+    rows = rows or ROWS
     text = description.read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as folder:
         for path in paths:
             whole, seen = description.parent / path, Path(folder) / path
             seen.parent.mkdir(parents=True, exist_ok=True)
-            if path.endswith(".parquet") and whole.is_file() and pq.read_metadata(whole).num_rows > ROWS:
-                pq.write_table(pa.Table.from_batches([next(pq.ParquetFile(whole).iter_batches(ROWS))]), seen)
+            if path.endswith(".parquet") and whole.is_file() and pq.read_metadata(whole).num_rows > rows:
+                pq.write_table(pa.Table.from_batches([next(pq.ParquetFile(whole).iter_batches(rows))]), seen)
                 text = text.replace(sha256(whole), sha256(seen))  # the library refuses a file of another hash
             else:
                 seen.symlink_to(whole.resolve())

@@ -24,6 +24,7 @@ from normbench.config.spec import ArmSpec, run_id
 from normbench.config.tasks import load_adapter
 from normbench.core.command import command
 from normbench.core.errors import InputError, unknown
+from normbench.execution.data_folder import without_colon
 from normbench.execution.golden_files import FOLDER, STEPS, Golden, GoldenRun, drift, golden_tasks, read_golden, write_golden
 from normbench.execution.task_api import Context
 from normbench.planning.make import make_plan
@@ -49,8 +50,9 @@ def main() -> int:
     drifted = False
     if args.arms and not (args.write and args.task and len(args.task) == 1):
         raise InputError(f"--arms {' '.join(args.arms)}: choosing other golden runs takes --write and one --task")
-    for task in args.task or golden_tasks(args.folder):
-        drifted |= one_task(task, args.data, args.folder, args.write, args.arms)
+    with without_colon(args.data) as data:
+        for task in args.task or golden_tasks(args.folder):
+            drifted |= one_task(task, data, args.folder, args.write, args.arms)
     return int(drifted)
 
 

@@ -27,6 +27,7 @@ from normbench.core.command import command
 from normbench.core.errors import InputError
 from normbench.core.files import read_json, whole_file, write_json
 from normbench.core.gc_tuning import leave_imports_alone
+from normbench.execution.data_folder import without_colon
 from normbench.execution.progress import Reporter
 from normbench.execution.records import is_current, sha256, write_record
 from normbench.execution.run_record import make_record
@@ -57,8 +58,8 @@ def main() -> int | None:
     processes = from_torchrun()
     device = _device(processes)
     shared = args.share and processes.size == 1
-    with together(processes, device), _reporter(folders, args.job, processes) as reporter:
-        place = Place(folders, args.data, device, processes, reporter, shared, args.job)
+    with without_colon(args.data) as data, together(processes, device), _reporter(folders, args.job, processes) as reporter:
+        place = Place(folders, data, device, processes, reporter, shared, args.job)
         try:
             failed = train_all(place, job)
             if shared and device.type == "cpu":

@@ -84,6 +84,8 @@ def _client(tracking_uri: str):
     """A client of the store, its schema created first: many writers on a new sqlite file fail."""
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # a mirror of results tells nobody else
+    # Of its own experiment, which stays empty: what stands here goes into SQL as it is, and a folder's name may hold quotes.
+    os.environ.setdefault("_MLFLOW_SERVER_ARTIFACT_ROOT", Path("mlruns").absolute().as_uri())
     os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = str(HTTP_WAIT)
     os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "1"
     if tracking_uri.startswith(SQLITE):

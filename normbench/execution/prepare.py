@@ -9,6 +9,7 @@ from pathlib import Path
 
 from normbench.config.tasks import load_preparer, owner_of
 from normbench.core.command import command
+from normbench.core.errors import InputError
 from normbench.core.files import write_json
 
 
@@ -19,7 +20,13 @@ def main() -> None:
     parser.add_argument("--dataset", required=True)
     parser.add_argument("--ready", type=Path, required=True)
     args = parser.parse_args()
-    data_sha256 = load_preparer(owner_of(args.dataset))(args.dataset, args.data)
+    try:
+        data_sha256 = load_preparer(owner_of(args.dataset))(args.dataset, args.data)
+    except PermissionError as error:
+        raise InputError(
+            f"{args.data}: {args.dataset} needs {error.filename}, which may not be written or read; name another folder with "
+            "--config data=FOLDER"
+        ) from error
     write_json(args.ready, {"dataset": args.dataset, "data": str(args.data), "data_sha256": data_sha256})
 
 

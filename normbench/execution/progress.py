@@ -192,7 +192,7 @@ def start_display(pipeline: Pipeline) -> None:
     arms = dict.fromkeys(arm for job in pipeline.jobs.values() for arm in job)
     whole = {arm: {"seconds": plan.seconds(arm), "runs": plan.runs_of(arm), "since": since} for arm in arms}
     if whole:
-        command = [sys.executable, "-m", "normbench.execution.progress", "--root", str(root), "--parent", str(os.getpid())]
+        command = [sys.executable, "-m", "normbench.execution.progress", f"--root={root}", "--parent", str(os.getpid())]
         with subprocess.Popen(command, stdin=subprocess.PIPE, text=True).stdin as told:
             json.dump(whole, told)
 

@@ -1,11 +1,8 @@
 """The record of a run: its results, and all that says where they come from."""
 
-import contextlib
 import os
 import platform
 import resource
-import subprocess
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -13,7 +10,7 @@ import torch
 
 from normbench.config.method_files import read_method
 from normbench.config.spec import run_id
-from normbench.core.schema import ROOT
+from normbench.execution.code_version import code_version
 from normbench.execution.records import Record
 from normbench.execution.task_api import Result
 
@@ -47,7 +44,7 @@ def make_record(
         code=content["code"],
         method_sha256=read_method(method).sha256,
         data_sha256=result.data_sha256,
-        git_commit=_git_commit(),
+        git_commit=code_version(),
         torch=torch.__version__,
         engine=result.engine or f"torch {torch.__version__}",
         notes=result.notes,
@@ -67,15 +64,3 @@ def _peak_memory(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-@cache
-def _git_commit() -> str:
-    """The commit that is checked out, with "+" where files differ from it; "" outside a repository."""
-    with contextlib.suppress(OSError, subprocess.CalledProcessError):
-        head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
-        changed = subprocess.run(
-            ["git", "status", "--porcelain", "-uno"], cwd=ROOT, capture_output=True, text=True, check=True
-        ).stdout.strip()
-        return head + ("+" if changed else "")
-    return ""

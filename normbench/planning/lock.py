@@ -22,8 +22,11 @@ def hold(root: Path) -> None:
 
     Raises InputError where another process has it. On a file system without locks the file's process counts, if it is one of this machine.
     """
-    root.mkdir(parents=True, exist_ok=True)
-    file = os.open(root / NAME, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        file = os.open(root / NAME, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise InputError(f"{root}: cannot be written ({error.strerror}); name another folder with --config build=FOLDER") from error
     who = os.read(file, 1000).decode(errors="replace").strip()
     if not _locked(file, who):
         os.close(file)

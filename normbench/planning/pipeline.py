@@ -6,6 +6,7 @@ as it is. `prepare` writes what jobs read, once this process holds the build (lo
 
 import itertools
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +14,8 @@ from typing import Any
 
 from normbench.config.code_hash import code_of_arm
 from normbench.config.papers import TIERS
-from normbench.config.search_paths import KEYS, use_config
+from normbench.config.search_paths import folders as folders_of
+from normbench.config.search_paths import use_config
 from normbench.config.spec import digest, run_id
 from normbench.core.errors import unknown
 from normbench.core.files import read_json, write_if_changed
@@ -24,9 +26,8 @@ from normbench.planning.make import Selection, make_plan
 from normbench.planning.marks import mark_of
 from normbench.planning.packing import jobs
 from normbench.planning.plan import Job, Plan
+from normbench.planning.settings import NAMES, read_settings, without_braces
 
-CONFIG = ("tier", "papers", "tasks", "methods", "data", "tracking_uri", "build", "budget_gpu_hours", "results", "old", "new", "folder")
-CONFIG += KEYS
 STEPS = ("claims", "tables", "prediction", "figures", "report")  # of what is made of the collected runs
 
 
@@ -117,28 +118,28 @@ class Pipeline:
         return allocation(self.plan, self._arms_of(job))
 
 
-def open_pipeline(config: dict[str, Any], main: bool = True, processes: int | None = None) -> Pipeline:
+def open_pipeline(config: Mapping[str, Any], main: bool = True, processes: int | None = None) -> Pipeline:
     """The build that `config` (Snakemake's --config) asks for, as it stands. Changes no file.
 
     processes: how many jobs run side by side on this machine; None on a cluster. Raises InputError for a mistake in any file or value.
     """
-    for key in config:
-        if key not in CONFIG:
-            raise unknown("--config", "key", key, CONFIG)
-    use_config(config)
-    tier = str(config.get("tier", "quick"))
+    settings = read_settings(config)
+    use_config(settings)
+    for folder in folders_of("papers"):
+        without_braces("the folder of papers", folder)
+    tier = settings.get("tier", "quick")
     if tier not in TIERS:
         raise unknown("--config tier", "tier", tier, TIERS)
-    plan = make_plan(tier, Selection(*(_words(config.get(key, "")) for key in ("papers", "tasks", "methods"))))
-    build = Path(config.get("build", "build"))
+    plan = make_plan(tier, Selection(*(_words(settings.get(key, "")) for key in NAMES)))
+    build = Path(settings.get("build", "build"))
     folders = Folders(build, tier)
     done = [arm for arm in plan.arms if folders.index(arm).is_file() and is_done(folders, arm_content(plan, arm))]
     left = [arm for arm in plan.selected if arm not in set(done)]
-    if "budget_gpu_hours" in config:
-        left = within_budget(plan, folders.root, left, config["budget_gpu_hours"])
+    if "budget_gpu_hours" in settings:
+        left = within_budget(plan, folders.root, left, settings["budget_gpu_hours"])
     named = {job_id(folders, pack): pack for pack in jobs(plan, left, processes)}
-    tracking_uri = str(config.get("tracking_uri", f"sqlite:///{build}/mlflow.db"))
-    return Pipeline(plan, folders, Path(config.get("data", build / "data")), tracking_uri, named, done, main)
+    tracking_uri = settings.get("tracking_uri", f"sqlite:///{build}/mlflow.db")
+    return Pipeline(plan, folders, Path(settings.get("data", build / "data")), tracking_uri, named, done, main)
 
 
 def job_id(folders: Folders, pack: Job) -> str:
@@ -197,8 +198,6 @@ def other_tiers(root: Path) -> list[Path]:
     return [folder for folder in beside if all((folder / name).is_file() for name in ("plan.json", "runs.parquet", "claims.csv"))]
 
 
-def _words(value: Any) -> tuple[str, ...]:
-    """`--config papers=skipinit,rescalenet` or a list."""
-    if isinstance(value, str):
-        value = value.replace(",", " ").split()
-    return tuple(str(v) for v in value)
+def _words(names: str) -> tuple[str, ...]:
+    """`--config papers=skipinit,rescalenet`"""
+    return tuple(names.replace(",", " ").split())

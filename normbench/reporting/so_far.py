@@ -44,7 +44,7 @@ def make_all(pipeline: Pipeline, ended: bool) -> int:
     plan.write(output)
     lacking = collect_complete(folders, plan, done, output, ended)
     failed = [step for step, words in steps(output).items() if subprocess.run([sys.executable, "-m", *words]).returncode]
-    mirror = ("normbench.execution.mlflow_import", "--root", str(folders.root), "--tracking-uri", pipeline.tracking_uri)
+    mirror = ("normbench.execution.mlflow_import", f"--root={folders.root}", f"--tracking-uri={pipeline.tracking_uri}")
     failed += ["mlflow"] if subprocess.run([sys.executable, "-m", *mirror]).returncode else []
     if (output / "claims.csv").is_file():
         print(summary(output))
@@ -56,13 +56,13 @@ def make_all(pipeline: Pipeline, ended: bool) -> int:
 
 def steps(root: Path) -> dict[str, tuple[str, ...]]:
     """step -> the command that makes it from the tables in `root`, in an order in which each finds what it needs."""
-    words = ("--root", str(root))
+    where = f"--root={root}"
     return {
-        "claims": ("normbench.analysis.ledger", *words),
-        "tables": ("normbench.reporting.tables", *words),
-        "prediction": ("normbench.analysis.prediction", *words, "--output", str(root / "prediction.csv")),
-        "figures": ("normbench.reporting.figures", *words),
-        "report": ("normbench.reporting.report", *words, "--output", str(root / "report.html")),
+        "claims": ("normbench.analysis.ledger", where),
+        "tables": ("normbench.reporting.tables", where),
+        "prediction": ("normbench.analysis.prediction", where, f"--output={root / 'prediction.csv'}"),
+        "figures": ("normbench.reporting.figures", where),
+        "report": ("normbench.reporting.report", where, f"--output={root / 'report.html'}"),
     }
 
 
