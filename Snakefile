@@ -6,6 +6,7 @@ from snakemake.exceptions import WorkflowError
 
 from normbench.core.errors import InputError
 from normbench.execution.golden_files import golden_datasets
+from normbench.execution.mlflow_watch import start_watcher
 from normbench.execution.progress import start_display
 from normbench.planning.lock import hold
 from normbench.planning.pipeline import open_pipeline, other_tiers, prepare
@@ -64,6 +65,7 @@ onstart:
             raise WorkflowError(str(error))
         prepare(pipeline)
         start_display(pipeline)
+        start_watcher(pipeline, HERE)
 
 
 onsuccess:

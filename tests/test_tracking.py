@@ -6,9 +6,10 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from facts import names
 from records_on_disk import a_record, run_main, write_index, write_line
 
-from normbench.execution import mlflow_import
+from normbench.execution import mlflow_import, mlflow_store
 from normbench.execution.records import read_record, write_record
 from normbench.planning.folders import Folders
 
@@ -113,7 +114,7 @@ def test_a_store_that_was_deleted_is_filled_again(build):
 
 
 def test_a_locked_store_is_one_sentence_and_a_later_import_works(build, monkeypatch, capsys):
-    monkeypatch.setattr(mlflow_import, "SQLITE_WAIT", 0.1)
+    monkeypatch.setattr(mlflow_store, "SQLITE_WAIT", 0.1)
     write_record(a_record(1, metrics={"test_top1": 55.0}), build / "tiny" / "records" / "arm-s1.json")
     write_index(Folders(build, "tiny"))
     (build / "tiny" / "mlflow.done").unlink()
@@ -132,7 +133,8 @@ def test_a_record_that_is_missing_is_one_sentence(build, capsys):
     (build / "tiny" / "records" / "arm-s1.json").unlink()
     (build / "mlflow.db").unlink()
     assert imports(build / "tiny") == 1
-    assert capsys.readouterr().err == f"error: {build}/tiny/records/arm-s1.json: there is no such record; `snakemake all` makes it\n"
+    names(capsys.readouterr().err, build / "tiny" / "index" / "arm.json", "1 of 1 arms", "`snakemake all`")
+    assert not (build / "tiny" / "tracked").exists()
 
 
 def test_the_mark_of_an_import_is_of_its_store_alone(build):

@@ -13,7 +13,7 @@ from patience import PATIENCE, until
 from records_on_disk import run_main, write_line
 
 from normbench.core.schema import ROOT
-from normbench.execution import mlflow_import
+from normbench.execution import mlflow_import, mlflow_store
 
 pytestmark = pytest.mark.slow
 
@@ -92,10 +92,10 @@ def test_a_server_that_is_down_slow_or_broken_is_one_sentence_and_later_gets_all
     assert imports(build, free_port()) == 1
     for status, late in ((500, False), (200, True)):
         with answering(status, late) as (port, asked), monkeypatch.context() as patch:
-            patch.setattr(mlflow_import, "HTTP_WAIT", 1)  # of a server that answers in time no more would be waited for
+            patch.setattr(mlflow_store, "HTTP_WAIT", 1)  # of a server that answers in time no more would be waited for
             assert imports(build, port) == 1
             assert len(asked) == 2, "asked once more, and not again and again"
-    monkeypatch.setattr(mlflow_import, "HTTP_WAIT", PATIENCE)
+    monkeypatch.setattr(mlflow_store, "HTTP_WAIT", PATIENCE)
     told = capsys.readouterr().err.splitlines()
     assert len(told) == 3 and all(
         line.startswith("error: http://127.0.0.1:") and line.endswith("the records are safe, `snakemake all` imports them again")

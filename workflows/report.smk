@@ -20,7 +20,7 @@ rule mlflow:
     output:
         pipeline.tracked(),
     shell:
-        PYTHON + " normbench.execution.mlflow_import --root {pipeline.folders.root} --tracking-uri {pipeline.tracking_uri} --done {output}"
+        PYTHON + " normbench.execution.mlflow_import --root {pipeline.folders.root:q} --tracking-uri {pipeline.tracking_uri:q} --done {output:q}"
 
 
 # Of no run: it is put together when a core has nothing else to do.

@@ -5,6 +5,7 @@ import os
 import platform
 import resource
 import subprocess
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -53,6 +54,7 @@ def make_record(
         notes=result.notes,
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         machine={"node": platform.node(), "cpu": platform.machine(), "cores": os.cpu_count(), "python": platform.python_version()},
+        ended=datetime.now(UTC),
     )
 
 
