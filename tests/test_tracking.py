@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from facts import names
+from mlflow_builds import imports, runs, uri
 from records_on_disk import a_record, run_main, write_index, write_line
 
 from normbench.execution import mlflow_import, mlflow_store
@@ -31,26 +32,9 @@ def build(imported, tmp_path) -> Path:
     return tmp_path / "build"
 
 
-def uri(build: Path) -> str:
-    return f"sqlite:///{build}/mlflow.db"
-
-
-def imports(root: Path) -> int:
-    return run_main(mlflow_import.main, root, "--tracking-uri", uri(root.parent), "--done", str(root / "mlflow.done"))
-
-
 def counts(build: Path) -> dict[str, int]:
     with sqlite3.connect(build / "mlflow.db") as connection:
         return {table: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in TABLES}
-
-
-def runs(build: Path) -> dict:
-    """tag run -> MLflow's run, of those that are not deleted."""
-    from mlflow import MlflowClient
-
-    client = MlflowClient(uri(build))
-    experiment = client.get_experiment_by_name("normbench/tiny/imagenet")
-    return {run.data.tags["run"]: run for run in client.search_runs([experiment.experiment_id])}
 
 
 def test_every_run_is_there_with_its_params_metrics_tags_and_record(build):

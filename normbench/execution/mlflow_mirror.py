@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from normbench.config.tasks import read_task
 from normbench.core.errors import InputError
 from normbench.core.files import read_json
 from normbench.execution.mlflow_run import params_of, stored_points, tags_of, times_of
 from normbench.execution.mlflow_store import connected, is_file, is_server, shown
+from normbench.execution.mlflow_views import view_tags
 from normbench.execution.records import read_record
 from normbench.planning.folders import Folders
 from normbench.planning.lock import one_at_a_time
@@ -79,19 +81,22 @@ class Mirror:
     def add(self, arm: str) -> None:
         """The records of an arm that is complete."""
         self._client = self._client or connected(self.uri)
-        name = f"normbench/{self.folders.tier}/{self.plan.arms[arm].task}"
+        task = self.plan.arms[arm].task
+        name = f"normbench/{self.folders.tier}/{task}"
         if name not in self._experiments:
-            self._experiments[name] = self._opened(name)
+            self._experiments[name] = self._opened(name, view_tags(self.plan.papers, next(iter(read_task(task).metrics))))
         for run, entry in read_json(self.folders.index(arm))["records"].items():
             self._add(self._experiments[name], run, entry["sha256"])
 
-    def _opened(self, name: str) -> Experiment:
+    def _opened(self, name: str, tags: dict[str, str]) -> Experiment:
         found = self._client.get_experiment_by_name(name)
         if found is None:
-            return Experiment(self._client.create_experiment(name, artifact_location=self._artifacts()), {})
+            return Experiment(self._client.create_experiment(name, artifact_location=self._artifacts(), tags=tags), {})
         if found.lifecycle_stage == "deleted":
             self._client.restore_experiment(found.experiment_id)
             self._tell(name, f"the experiment {name} was deleted in {shown(self.uri)} and is restored, as its runs are mirrored there")
+        for tag in tags.keys() - found.tags.keys():  # what somebody changed stays as it is
+            self._client.set_experiment_tag(found.experiment_id, tag, tags[tag])
         experiment = Experiment(found.experiment_id, {})
         for run in self._runs(found.experiment_id):
             tags, active = run.data.tags, run.info.lifecycle_stage == "active"
