@@ -14,6 +14,7 @@ from snakemake.exceptions import WorkflowError
 from normbench.core.errors import InputError
 from normbench.execution.golden_files import golden_datasets
 from normbench.execution.interruption import listen, told_to_stop
+from normbench.execution.mlflow_watch import start_watcher
 from normbench.execution.progress import start_display
 from normbench.planning.lock import hold, release
 from normbench.planning.pipeline import STEPS, open_pipeline, other_tiers, prepare
@@ -78,6 +79,7 @@ onstart:
         prepare(pipeline)
         listen()
         start_display(pipeline)
+        start_watcher(pipeline, HERE)
 
 
 onsuccess:

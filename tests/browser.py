@@ -24,8 +24,8 @@ OPTIONS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--no-first-run",
-    "--host-resolver-rules=MAP * ~NOTFOUND",
 )
+NOWHERE, LOOPBACK = "MAP * ~NOTFOUND", "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
 KEYS = {"Tab": 9, "Enter": 13, " ": 32, "ArrowDown": 40, "ArrowUp": 38}
 
 
@@ -116,11 +116,12 @@ class Browser:
 
 
 @contextmanager
-def browser(profile: Path):
-    """A Browser whose files are in `profile`, gone afterwards."""
+def browser(profile: Path, reaches: str = NOWHERE):
+    """A Browser whose files are in `profile`, gone afterwards. reaches: the hosts that it finds, in Chromium's words."""
     (their_in, our_out), (our_in, their_out) = os.pipe(), os.pipe()
     theirs = [fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (their_in, their_out)]  # out of the way of 3 and 4, where it listens
-    command = ["bash", "-c", f'exec "$@" 3<&{theirs[0]} 4>&{theirs[1]}', "bash", program(*CHROMIUM), *OPTIONS, f"--user-data-dir={profile}"]
+    command = ["bash", "-c", f'exec "$@" 3<&{theirs[0]} 4>&{theirs[1]}', "bash", program(*CHROMIUM), *OPTIONS]
+    command += [f"--host-resolver-rules={reaches}", f"--user-data-dir={profile}"]
     with open(profile / "log", "wb") as log:
         streams = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
         process = subprocess.Popen(command, pass_fds=theirs, env={**os.environ, "HOME": str(profile)}, **streams)

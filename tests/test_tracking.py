@@ -6,9 +6,11 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from facts import names
+from mlflow_builds import imports, runs, uri
 from records_on_disk import a_record, run_main, write_index, write_line
 
-from normbench.execution import mlflow_import
+from normbench.execution import mlflow_import, mlflow_store
 from normbench.execution.records import read_record, write_record
 from normbench.planning.folders import Folders
 
@@ -30,26 +32,9 @@ def build(imported, tmp_path) -> Path:
     return tmp_path / "build"
 
 
-def uri(build: Path) -> str:
-    return f"sqlite:///{build}/mlflow.db"
-
-
-def imports(root: Path) -> int:
-    return run_main(mlflow_import.main, root, "--tracking-uri", uri(root.parent), "--done", str(root / "mlflow.done"))
-
-
 def counts(build: Path) -> dict[str, int]:
     with sqlite3.connect(build / "mlflow.db") as connection:
         return {table: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in TABLES}
-
-
-def runs(build: Path) -> dict:
-    """tag run -> MLflow's run, of those that are not deleted."""
-    from mlflow import MlflowClient
-
-    client = MlflowClient(uri(build))
-    experiment = client.get_experiment_by_name("normbench/tiny/imagenet")
-    return {run.data.tags["run"]: run for run in client.search_runs([experiment.experiment_id])}
 
 
 def test_every_run_is_there_with_its_params_metrics_tags_and_record(build):
@@ -113,7 +98,7 @@ def test_a_store_that_was_deleted_is_filled_again(build):
 
 
 def test_a_locked_store_is_one_sentence_and_a_later_import_works(build, monkeypatch, capsys):
-    monkeypatch.setattr(mlflow_import, "SQLITE_WAIT", 0.1)
+    monkeypatch.setattr(mlflow_store, "SQLITE_WAIT", 0.1)
     write_record(a_record(1, metrics={"test_top1": 55.0}), build / "tiny" / "records" / "arm-s1.json")
     write_index(Folders(build, "tiny"))
     (build / "tiny" / "mlflow.done").unlink()
@@ -132,7 +117,8 @@ def test_a_record_that_is_missing_is_one_sentence(build, capsys):
     (build / "tiny" / "records" / "arm-s1.json").unlink()
     (build / "mlflow.db").unlink()
     assert imports(build / "tiny") == 1
-    assert capsys.readouterr().err == f"error: {build}/tiny/records/arm-s1.json: there is no such record; `snakemake all` makes it\n"
+    names(capsys.readouterr().err, build / "tiny" / "index" / "arm.json", "1 of 1 arms", "`snakemake all`")
+    assert not (build / "tiny" / "tracked").exists()
 
 
 def test_the_mark_of_an_import_is_of_its_store_alone(build):

@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import AwareDatetime, ConfigDict, Field, ValidationError
 
 from normbench.config.spec import canonical
 from normbench.core.errors import InputError
@@ -24,8 +24,11 @@ class Record(Strict):
     step_seconds: seconds inside training steps, of `seconds` in all. samples_per_second: of the training set (images, clips, pairs of
     sentences), inside these, all processes together; None where nothing is trained. world_size: processes that trained it together,
     each with a device.
-    device_batch_size: samples that one of them passed through the network at once. end: written last; a record without it is no record.
+    device_batch_size: samples that one of them passed through the network at once. ended: when the run did. end: written last; a record
+    without it is no record. What is not a number is written as "NaN", "Infinity" or "-Infinity".
     """
+
+    model_config = ConfigDict(ser_json_inf_nan="strings")
 
     run: str
     arm: str
@@ -56,6 +59,7 @@ class Record(Strict):
     notes: dict[str, str] = {}
     device: str
     machine: dict[str, Any] = Field(default_factory=dict)
+    ended: AwareDatetime | None = None
     end: Literal["complete"] = "complete"
 
 

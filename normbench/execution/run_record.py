@@ -3,6 +3,7 @@
 import os
 import platform
 import resource
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,7 @@ def make_record(
         notes=result.notes,
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         machine={"node": platform.node(), "cpu": platform.machine(), "cores": os.cpu_count(), "python": platform.python_version()},
+        ended=datetime.now(UTC),
     )
 
 

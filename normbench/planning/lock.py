@@ -9,12 +9,16 @@ import fcntl
 import os
 import socket
 import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from normbench.core.errors import InputError
 
 NAME = "building"  # holds who builds, and nothing once that has ended by itself
 _held: list[int] = []  # open files, for as long as this process lives
+_SELF = f"{os.getpid()} {uuid.uuid4().hex}\n".encode()
 
 
 def hold(root: Path) -> None:
@@ -75,3 +79,23 @@ def _lives(who: str) -> bool:
 def _write(file: int, text: str) -> None:
     os.ftruncate(file, 0)
     os.pwrite(file, text.encode(), 0)
+
+
+@contextmanager
+def one_at_a_time(path: Path) -> Iterator[bool]:
+    """Waits until no other process is inside, of those that ask by this file; whether another was, since this one was the last time.
+
+    Where nothing can be locked, nothing is, and another may always have been.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a+b", buffering=0) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.seek(0)
+            others_were = file.read() != _SELF
+        except OSError:
+            others_were = True
+        if others_were:
+            file.truncate(0)
+            file.write(_SELF)
+        yield others_were
