@@ -36,6 +36,7 @@ def connected(uri: str) -> Any:
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # a mirror of results tells nobody else
     os.environ["MLFLOW_LOGGING_LEVEL"] = "CRITICAL"  # what goes wrong is said in a sentence of ours, and not in its tracebacks
+    os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"  # two lines a run
     os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = str(HTTP_WAIT)
     os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "1"
     if is_file(uri):
