@@ -1,6 +1,7 @@
 """Records: what is written comes back, what is cut short or changed is no record, and padded seeds are caught."""
 
 import json
+from datetime import UTC, datetime
 
 import pandas as pd
 import pytest
@@ -34,6 +35,16 @@ def test_what_is_written_comes_back_to_the_last_bit(tmp_path_factory, metrics, c
     write_record(record, path)
     assert read_record(path) == record
     assert is_current(path, SPEC, CODE)
+
+
+def test_what_is_not_a_number_comes_back_from_a_file_that_is_still_json(tmp_path):
+    path = tmp_path / "run.json"
+    values = [(1, float("nan")), (2, float("inf")), (3, float("-inf"))]
+    ended = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    write_record(a_record(curves={"train_loss": values}, metrics={"test_loss": float("nan")}, ended=ended), path)
+    json.loads(path.read_text(), parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+    assert str(read_record(path).curves["train_loss"]) == str(values) and str(read_record(path).metrics["test_loss"]) == "nan"
+    assert read_record(path).ended == ended and is_current(path, SPEC, CODE)
 
 
 def test_a_record_cut_short_anywhere_is_no_record(tmp_path):

@@ -118,7 +118,7 @@ def test_a_record_that_is_missing_is_one_sentence(build, capsys):
     (build / "mlflow.db").unlink()
     assert imports(build / "tiny") == 1
     names(capsys.readouterr().err, build / "tiny" / "index" / "arm.json", "1 of 1 arms", "`snakemake all`")
-    assert not (build / "tiny" / "tracked").exists()
+    assert not Folders(build, "tiny").tracked(uri(build)).is_file()
 
 
 def test_the_mark_of_an_import_is_of_its_store_alone(build):
@@ -140,6 +140,18 @@ def test_where_the_store_is_lost_another_mark_is_asked_for_and_none_is_removed(t
     assert not set(before) & set(after) and all(mark.exists() for mark in before) and not any(mark.exists() for mark in after)
     (tmp_path / "mlflow.db").touch()
     assert [folders.tracked(uri(tmp_path)) for folders in (tiny, quick)] == before
+
+
+def test_a_store_that_is_made_anew_takes_back_what_every_tier_said_of_the_lost_one(build):
+    tiny, quick = (Folders(build, tier) for tier in ("tiny", "quick"))
+    mark = quick.tracked(uri(build))
+    mark.parent.mkdir(parents=True)
+    mark.touch()
+    (build / "mlflow.db").unlink()
+    asked = tiny.tracked(uri(build))
+    assert run_main(mlflow_import.main, build / "tiny", "--tracking-uri", uri(build), "--done", str(asked)) == 0
+    assert asked.is_file() and tiny.tracked(uri(build)).is_file(), "it would be imported once more"
+    assert not quick.tracked(uri(build)).is_file(), "quick's runs would never be imported again"
 
 
 def test_nothing_reads_mlflow_back(build):

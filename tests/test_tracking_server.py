@@ -1,8 +1,5 @@
 """A tracking server that is down, slow or broken costs no record and little time; when it is back, one command completes it."""
 
-import socket
-import subprocess
-import sys
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from facts import names
-from patience import PATIENCE, until
+from mlflow_page import free_port, kill, mlflow_server
+from patience import PATIENCE
 from records_on_disk import a_record, run_main, write_index, write_line
 
 from normbench.core.schema import ROOT
@@ -31,12 +29,6 @@ def imports(build: Path, port: int) -> int:
     """The exit code of the import into the server at `port`."""
     root = build / "tiny"
     return run_main(mlflow_import.main, root, "--tracking-uri", f"http://127.0.0.1:{port}", "--done", str(root / "mlflow.done"))
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
 
 
 @contextmanager
@@ -66,27 +58,6 @@ def answering(status: int, late: bool):
     released.set()
     server.shutdown()
     server.server_close()
-
-
-def listens(port: int) -> bool:
-    with socket.socket() as found:
-        return found.connect_ex(("127.0.0.1", port)) == 0
-
-
-@contextmanager
-def mlflow_server(folder: Path):
-    """The port and the process of a real one, whose files are in `folder`."""
-    port = free_port()
-    words = ["--backend-store-uri", f"sqlite:///{folder}/server.db", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command = [sys.executable, "-m", "mlflow", "server", *words]
-    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        until(lambda: process.poll() is not None or listens(port), "MLflow's server listens")
-        assert process.poll() is None, "the server ended"
-        yield port, process
-    finally:
-        process.terminate()
-        process.wait()
 
 
 def test_a_server_that_is_down_slow_or_broken_is_one_sentence_and_later_gets_all(build, monkeypatch, capsys):
@@ -126,8 +97,7 @@ def test_a_server_keeps_records_itself_and_one_that_dies_in_the_middle_has_each_
 
         def dies(path: Path):
             if path.stem == "arm-s1":
-                process.kill()
-                process.wait()
+                kill(process)
             return read_record(path)
 
         patch.setattr(mlflow_mirror, "read_record", dies)

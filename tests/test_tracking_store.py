@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from facts import names
-from mlflow_builds import client, experiment, found, imports, runs, uri
-from records_on_disk import SPEC, a_record, run_main, write_index, write_line
+from mlflow_builds import client, experiment, found, imports, runs, two_papers, uri, write_run
+from records_on_disk import SPEC, run_main, write_index, write_line
 
 from normbench.config.papers import read_paper
 from normbench.config.spec import arm_from
@@ -17,7 +17,7 @@ from normbench.execution import mlflow_import, mlflow_mirror
 from normbench.execution.mlflow_run import TAG, between_bars
 from normbench.execution.mlflow_store import how_to_look, shown
 from normbench.execution.mlflow_views import PREFIX
-from normbench.execution.records import read_record, write_record
+from normbench.execution.records import read_record
 from normbench.planning.folders import Folders
 from normbench.planning.plan import Effort, Plan
 
@@ -26,26 +26,9 @@ ENDED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 INFINITE = float("inf")
 
 
-def write_run(root: Path, **fields) -> None:
-    """The record of seed 1, written anew."""
-    write_record(a_record(1, **fields), Folders.of(root).record("arm-s1"))
-    write_index(Folders.of(root))
-
-
 @pytest.fixture(scope="module")
 def imported(tmp_path_factory) -> Path:
-    """build/ of an arm that two papers have, imported."""
-    build = tmp_path_factory.mktemp("build")
-    root = write_line(build / "tiny")
-    write_run(root, ended=ENDED)
-    papers = {key: read_paper(key) for key in ("norm_matters", "skipinit")}
-    arms = [(key, next(iter(paper.arms))) for key, paper in papers.items()]
-    spec = arm_from(a_record().spec)
-    Plan(read_tier("tiny"), papers, [], {"arm": spec}, {"arm": Effort((0, 1, 2), 1.0, 0)}, {name: [({}, "arm")] for name in arms}).write(
-        root
-    )
-    assert imports(root) == 0
-    return build
+    return two_papers(tmp_path_factory.mktemp("build"), ended=ENDED)
 
 
 @pytest.fixture

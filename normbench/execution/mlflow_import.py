@@ -13,7 +13,7 @@ from normbench.core.errors import InputError
 from normbench.core.files import write_if_changed
 from normbench.core.gc_tuning import leave_imports_alone
 from normbench.execution.mlflow_mirror import Mirror
-from normbench.execution.mlflow_store import how_to_look
+from normbench.execution.mlflow_store import how_to_look, shown
 
 
 @command
@@ -31,8 +31,10 @@ def main() -> None:
             f"({len(unfinished)} of {len(mirror.plan.arms)} arms); `snakemake all` makes them"
         )
     if args.done:
-        write_if_changed(args.done, f"{args.tracking_uri}\n")
-        args.done.touch()
+        # Also under the name that is asked for now that the store is there, where it was lost before.
+        for mark in {args.done, mirror.folders.tracked(args.tracking_uri)}:
+            write_if_changed(mark, f"{shown(args.tracking_uri)}\n")
+            mark.touch()
     left = f", {len(unfinished)} arms are not complete yet" if unfinished else ""
     print(f"mlflow: {mirror.added} runs imported, {mirror.kept} were there{left}; {how_to_look(args.tracking_uri)}")
 

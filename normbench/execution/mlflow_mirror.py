@@ -21,7 +21,7 @@ from normbench.execution.mlflow_run import params_of, stored_points, tags_of, ti
 from normbench.execution.mlflow_store import connected, is_file, is_server, shown
 from normbench.execution.mlflow_views import view_tags
 from normbench.execution.records import read_record
-from normbench.planning.folders import Folders
+from normbench.planning.folders import Folders, is_lost
 from normbench.planning.lock import one_at_a_time
 from normbench.planning.pipeline import is_done
 from normbench.planning.plan import Plan
@@ -80,13 +80,18 @@ class Mirror:
 
     def add(self, arm: str) -> None:
         """The records of an arm that is complete."""
-        self._client = self._client or connected(self.uri)
+        self._client = self._client or self._connected()
         task = self.plan.arms[arm].task
         name = f"normbench/{self.folders.tier}/{task}"
         if name not in self._experiments:
             self._experiments[name] = self._opened(name, view_tags(self.plan.papers, next(iter(read_task(task).metrics))))
         for run, entry in read_json(self.folders.index(arm))["records"].items():
             self._add(self._experiments[name], run, entry["sha256"])
+
+    def _connected(self) -> Any:
+        if is_lost(self.uri):
+            self.folders.forget_tracked(self.uri)
+        return connected(self.uri)
 
     def _opened(self, name: str, tags: dict[str, str]) -> Experiment:
         found = self._client.get_experiment_by_name(name)

@@ -1,5 +1,6 @@
 """A store of MLflow's, by its address: a sqlite file, a server, or another database. Loads MLflow only to connect."""
 
+import logging
 import os
 import shlex
 from pathlib import Path
@@ -38,6 +39,7 @@ def connected(uri: str) -> Any:
     # Of its own experiment, which stays empty: what stands here goes into SQL as it is, and a folder's name may hold quotes.
     os.environ.setdefault("_MLFLOW_SERVER_ARTIFACT_ROOT", Path("mlruns").absolute().as_uri())
     os.environ["MLFLOW_LOGGING_LEVEL"] = "CRITICAL"  # what goes wrong is said in a sentence of ours, and not in its tracebacks
+    os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"  # two lines a run
     os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = str(HTTP_WAIT)
     os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "1"
     if is_file(uri):
@@ -45,6 +47,9 @@ def connected(uri: str) -> Any:
         path.parent.mkdir(parents=True, exist_ok=True)
         _check_unlocked(path)
     from mlflow import MlflowClient
+
+    for library in ("mlflow", "alembic"):  # also where it was loaded before with more to say
+        logging.getLogger(library).setLevel(logging.CRITICAL)
     from sqlalchemy import event
     from sqlalchemy.engine import Engine
 

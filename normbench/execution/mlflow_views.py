@@ -19,8 +19,9 @@ def view_tags(papers: Iterable[str], metric: str) -> dict[str, str]:
     for paper in papers:
         search = f"tags.paper LIKE '%{BAR}{paper}{BAR}%'"
         columns = _columns("tags", "method", "model", "dataset", "paper_arm", "status") + _columns("metrics", metric)
-        views[f"methods-{paper}"] = _state(search, columns, groupBy=_by("method"), groupsExpanded={})
-        views[f"curves-{paper}"] = _state(search, [], groupBy=_by("method"), chartsSearchFilter="^curve/train_loss$", hideEmptyCharts=True)
+        views[f"methods-{paper}"] = _state(search, columns, groupBy=_by("model", "method"))
+        curves = {"groupBy": _by("model", "method"), "chartsSearchFilter": "^curve/train_loss$"}
+        views[f"curves-{paper}"] = _state(f"{search} AND tags.status = 'finished'", [], **curves)
     return {PREFIX + name: json.dumps(state, sort_keys=True) for name, state in views.items()}
 
 
@@ -32,6 +33,6 @@ def _columns(kind: str, *names: str) -> list[str]:
     return [f"{kind}.`{name}`" for name in names]
 
 
-def _by(tag: str) -> dict[str, Any]:
-    """One row or line for all runs with the same value of a tag: their mean."""
-    return {"aggregateFunction": "average", "groupByKeys": [{"mode": "tag", "groupByData": tag}]}
+def _by(*tags: str) -> dict[str, Any]:
+    """One row or line for all runs with the same values of these tags: their mean."""
+    return {"aggregateFunction": "average", "groupByKeys": [{"mode": "tag", "groupByData": tag} for tag in tags]}

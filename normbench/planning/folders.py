@@ -93,6 +93,16 @@ class Folders:
 
     def tracked(self, tracking_uri: str) -> Path:
         """What says that a store of MLflow's has the records: a new name each time that its file was lost since."""
-        lost = tracking_uri.startswith(SQLITE) and not Path(tracking_uri.removeprefix(SQLITE)).is_file()
+        lost = is_lost(tracking_uri)
         marks = (self.root / "tracked" / f"{name}.done" for name in names(digest(tracking_uri)[:SHORT]))
         return next(mark for mark in marks if not (lost and mark.is_file()))
+
+    def forget_tracked(self, tracking_uri: str) -> None:
+        """Before a store is made anew: what any tier says that the lost one had is true no more."""
+        for mark in self.build.glob(f"*/tracked/{digest(tracking_uri)[:SHORT]}*.done"):
+            mark.unlink()
+
+
+def is_lost(tracking_uri: str) -> bool:
+    """Whether it is a file that is not there."""
+    return tracking_uri.startswith(SQLITE) and not Path(tracking_uri.removeprefix(SQLITE)).is_file()
