@@ -21,8 +21,8 @@ try:
 except InputError as error:
     raise WorkflowError(str(error))
 
-# What only looks at papers, methods or results, and makes nothing of a build.
-LOOKS = {"plan", "predict", "check_results", "compare", "check_contribution", "golden", "write_golden"}
+# What only looks at papers, methods, records or results, and makes nothing of a build.
+LOOKS = {"plan", "pack", "predict", "check_results", "compare", "check_contribution", "golden", "write_golden"}
 
 
 def asked() -> set[str]:
@@ -37,10 +37,11 @@ include: "workflows/tables.smk"
 include: "workflows/predict.smk"
 include: "workflows/report.smk"
 include: "workflows/publish.smk"
+include: "workflows/pack.smk"
 
 
 # Only training is worth a place in a cluster's queue.
-localrules: data, check, runs, claims, tables, prediction, figures, mlflow, plotting_library, report, plan, predict, publish, check_results, compare, check_contribution, golden, write_golden, all
+localrules: data, check, runs, claims, tables, prediction, figures, mlflow, plotting_library, report, plan, pack, taken_up, predict, publish, check_results, compare, check_contribution, golden, write_golden, all
 
 
 rule all:
@@ -58,8 +59,11 @@ rule all:
 # Before the first job, and for one command at a time.
 onstart:
     if workflow.is_main_process and not (asked() and asked() <= LOOKS):
+        from normbench.dataset.take_up import take_up
+
         try:
             hold(pipeline.folders.root)
+            take_up(pipeline)
         except InputError as error:
             raise WorkflowError(str(error))
         prepare(pipeline)

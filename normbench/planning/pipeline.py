@@ -21,11 +21,12 @@ from normbench.planning.budget import within_budget
 from normbench.planning.cluster import Allocation, allocation
 from normbench.planning.folders import SHORT, Folders
 from normbench.planning.make import Selection, make_plan
+from normbench.planning.offers import NOTHING, Offers, read_offers
 from normbench.planning.packing import jobs
-from normbench.planning.plan import Job, Plan
+from normbench.planning.plan import Job, Plan, refuse_newer
 
 CONFIG = ("tier", "papers", "tasks", "methods", "data", "tracking_uri", "build", "budget_gpu_hours", "results", "old", "new", "folder")
-CONFIG += KEYS
+CONFIG += ("pack", "pack_to", *KEYS)
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class Pipeline:
     """A build as it stands.
 
     plan: all runs of the tier. jobs: job id -> arms still to be trained, and which seeds of them. done: arms whose records are complete and
-    current. main: whether this is the process that the user started; a cluster's job reads the Snakefile again while others run.
+    current, or will be once what packs offer is taken up. main: whether this is the process that the user started; a cluster's job reads
+    the Snakefile again while others run.
     """
 
     plan: Plan
@@ -43,6 +45,7 @@ class Pipeline:
     jobs: dict[str, Job]
     done: list[str]
     main: bool
+    offers: Offers = NOTHING
 
     def path(self, *parts: str) -> str:
         return str(self.folders.root.joinpath(*parts))
@@ -58,12 +61,13 @@ class Pipeline:
         return self.shown.digest[:SHORT]
 
     def unfinished(self) -> list[str]:
-        """What appears when the jobs that are left have ended.
+        """What appears when the jobs that are left have ended, and when records came out of packs.
 
         A rule that stands behind them has to ask for these: Snakemake makes nothing again that is missing behind a file that looks up to
         date.
         """
-        return [str(self.folders.job_done(job)) for job in self.jobs]
+        taken_up = [str(self.folders.taken_up(self.offers.new))] if self.offers.new else []
+        return [*taken_up, *(str(self.folders.job_done(job)) for job in self.jobs)]
 
     def collected(self) -> str:
         """What says that the tables hold the runs of this plan and of no other."""
@@ -119,13 +123,17 @@ def open_pipeline(config: dict[str, Any], main: bool = True, processes: int | No
     plan = make_plan(tier, Selection(*(_words(config.get(key, "")) for key in ("papers", "tasks", "methods"))))
     build = Path(config.get("build", "build"))
     folders = Folders(build, tier)
+    refuse_newer(folders.root)
     done = [arm for arm in plan.arms if folders.index(arm).is_file() and is_done(folders, arm_content(plan, arm))]
+    # A cluster's job was sent after packs had been taken up.
+    offers = read_offers(_files(config.get("pack", "")), plan, folders, set(done)) if main else NOTHING
+    done += offers.complete
     left = [arm for arm in plan.selected if arm not in set(done)]
     if "budget_gpu_hours" in config:
         left = within_budget(plan, folders.root, left, config["budget_gpu_hours"])
     named = {job_id(folders, pack): pack for pack in jobs(plan, left, processes)}
     tracking_uri = str(config.get("tracking_uri", f"sqlite:///{build}/mlflow.db"))
-    return Pipeline(plan, folders, Path(config.get("data", build / "data")), tracking_uri, named, done, main)
+    return Pipeline(plan, folders, Path(config.get("data", build / "data")), tracking_uri, named, done, main, offers)
 
 
 def job_id(folders: Folders, pack: Job) -> str:
@@ -183,3 +191,9 @@ def _words(value: Any) -> tuple[str, ...]:
     if isinstance(value, str):
         value = value.replace(",", " ").split()
     return tuple(str(v) for v in value)
+
+
+def _files(value: Any) -> list[Path]:
+    """`--config pack=a.zip,b.zip` or a list; a name may hold blanks."""
+    names = value.split(",") if isinstance(value, str) else [str(v) for v in value]
+    return [Path(name.strip()).expanduser() for name in names if name.strip()]
