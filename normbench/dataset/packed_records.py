@@ -19,6 +19,7 @@ from normbench.planning.record_pack import PLACES, Pack, member_name
 
 PNG = b"\x89PNG\r\n\x1a\n"
 KINDS = {"string": str, "integer": int, "number": int | float}
+MISSING = "missing"  # in the place of a value
 REFUSED = "pack it anew where it was made"
 
 
@@ -102,10 +103,12 @@ def difference(a: Record, b: Record) -> tuple[str, Any, Any] | None:
     if a.status != b.status:
         return "status", a.status, b.status
     metrics = read_task(a.spec["task"]).metrics
-    pairs = [(name, a.metrics.get(name), b.metrics.get(name)) for name in sorted(a.metrics.keys() | b.metrics.keys())]
+    pairs = [(name, a.metrics.get(name, MISSING), b.metrics.get(name, MISSING)) for name in sorted(a.metrics.keys() | b.metrics.keys())]
     for name in sorted(a.curves.keys() | b.curves.keys()):
         mine, theirs = (dict(record.curves.get(name, [])) for record in (a, b))
-        pairs += [(f"{name} at step {step}", mine.get(step), theirs.get(step)) for step in sorted(mine.keys() | theirs.keys())]
+        pairs += [
+            (f"{name} at step {step}", mine.get(step, MISSING), theirs.get(step, MISSING)) for step in sorted(mine.keys() | theirs.keys())
+        ]
     changing = {name for name, metric in metrics.items() if not metric.repeats}
     differing = (pair for pair in pairs if pair[1] != pair[2] and pair[0].partition(" at step ")[0] not in changing)
     return next(differing, None)

@@ -120,9 +120,9 @@ def opened(path: Path) -> Iterator[zipfile.ZipFile]:
     except FileNotFoundError:
         raise InputError(f"--config pack: there is no file {path}; `snakemake pack` says where it wrote one") from None
     except (zipfile.BadZipFile, ValueError) as error:
-        raise InputError(f"--config pack: {path} {_no_archive(path)}") from error
+        raise InputError(f"{path}: {_no_archive(path)}") from error
     except OSError as error:
-        raise InputError(f"--config pack: {path} cannot be read ({error.strerror}); give the file that `snakemake pack` wrote") from error
+        raise InputError(f"{path}: cannot be read ({error.strerror}); give the file that `snakemake pack` wrote") from error
     with archive:
         yield archive
 
@@ -138,7 +138,7 @@ def _no_archive(path: Path) -> str:
 def _read_manifest(path: Path, archive: zipfile.ZipFile) -> Manifest:
     sizes = _sizes(path, archive)
     if sizes.pop(MANIFEST, LARGEST + 1) > LARGEST:
-        raise InputError(f"--config pack: {path} is a zip archive without a {MANIFEST}, and so no pack; give what `snakemake pack` wrote")
+        raise InputError(f"{path}: is a zip archive without {MANIFEST}, and so no pack of records; give what `snakemake pack` wrote")
     try:
         text = archive.read(MANIFEST)
         data = json.loads(text)
