@@ -89,11 +89,13 @@ def finished(plan: Plan, folders: Folders) -> Finished:
             run = run_id(arm, seed)
             if (data := _bytes(folders.record(run))) is None:
                 continue
-            if fault := _fault(data, packed, written.get(run)):
-                found.left.append(f"{folders.record(run)}: {fault}, and is not packed")
+            try:
+                record = _checked(data, packed, written.get(run))
+            except InputError as error:
+                found.left.append(f"{folders.record(run)}: {error}, and is not packed")
                 continue
             packed.seeds.append(seed)
-            found.commits.add(json.loads(data)["git_commit"])
+            found.commits.add(record.git_commit)
             found.members |= {name: _member(data) for name, data in _left_by(folders, run)}
         if packed.seeds:
             found.arms[arm] = packed
@@ -112,17 +114,19 @@ def _written(plan: Plan, folders: Folders, arm: str) -> dict[str, str]:
     return {run: entry["sha256"] for run, entry in index["records"].items()} if current else {}
 
 
-def _fault(data: bytes, packed: PackedArm, written: str | None) -> str:
-    """Why a record is not packed, in words."""
+def _checked(data: bytes, packed: PackedArm, written: str | None) -> Record:
+    """A record that may be packed. Raises InputError that says in words why another one may not."""
     try:
         record = Record.model_validate_json(data)
     except ValidationError as error:
-        return f"is cut short or no record ({error.errors()[0]['msg']})"
+        raise InputError(f"is cut short or no record ({error.errors()[0]['msg']})") from None
     if canonical(record.spec) != canonical(packed.spec) or record.code != packed.code:
-        return "was made by other code"
+        raise InputError("was made by other code")
     if written and hashlib.sha256(data).hexdigest() != written:
-        return "was changed after it was written"
-    return number_fault(record)
+        raise InputError("was changed after it was written")
+    if fault := number_fault(record):
+        raise InputError(fault)
+    return record
 
 
 def write_pack(found: Finished, folders: Folders, to: Path) -> Path:

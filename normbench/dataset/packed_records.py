@@ -13,12 +13,12 @@ from pydantic import ValidationError
 from normbench.config.spec import arm_from, run_id
 from normbench.config.tasks import read_task, task_file
 from normbench.core.errors import InputError
-from normbench.execution.columns import PROBES
+from normbench.execution.columns import PROBES, Column
 from normbench.execution.records import Record
 from normbench.planning.record_pack import PLACES, Pack, member_name
 
 PNG = b"\x89PNG\r\n\x1a\n"
-KINDS = {"string": str, "integer": int, "number": int | float}
+KINDS = {"string": (str,), "integer": (int,), "number": (int, float)}
 MISSING = "missing"  # in the place of a value
 REFUSED = "pack it anew where it was made"
 
@@ -89,13 +89,17 @@ def number_fault(record: Record) -> str:
     for name, points in record.curves.items():
         if not all(math.isfinite(value) for _, value in points):
             return f"its curve of {name} has a value that is not finite"
-    for row in record.probes:
-        for column in PROBES.columns[1:]:
-            value = row.get(column.name)
-            fits = isinstance(value, KINDS[column.type]) and not (isinstance(value, float) and not math.isfinite(value))
-            if not fits and (value is not None or column.required):
-                return f"a probe's {column.name} is {_cut(value)}, which is no {column.type}"
-    return ""
+    return next(filter(None, (_probe_fault(record, column) for column in PROBES.columns[1:])), "")
+
+
+def _probe_fault(record: Record, column: Column) -> str:
+    """The same of one column of a record's probes, of which there are thousands."""
+    values = [row.get(column.name) for row in record.probes]
+    fit = {*KINDS[column.type], *(() if column.required else (type(None),))}
+    if set(map(type, values)) <= fit and all(map(math.isfinite, values if column.type == "number" else ())):
+        return ""
+    wrong = next(value for value in values if type(value) not in fit or (isinstance(value, float) and not math.isfinite(value)))
+    return f"a probe's {column.name} is {_cut(wrong)}, which is no {column.type}"
 
 
 def difference(a: Record, b: Record) -> tuple[str, Any, Any] | None:

@@ -6,6 +6,7 @@ All that the packs hold is checked before the first file is written. The build's
 import contextlib
 import sys
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ from normbench.planning.folders import Folders
 from normbench.planning.offers import Fitting
 from normbench.planning.pipeline import Pipeline, arm_content
 from normbench.planning.record_pack import PLACES, Pack, opened
+
+WRITERS = 8  # each waits for the disk most of the time
 
 
 @dataclass
@@ -57,8 +60,8 @@ def take_up(pipeline: Pipeline) -> None:
             _check(one, archives, found, pipeline)
         for arm in pipeline.offers.complete:
             _check_own(folders, contents[arm], found)
-        for run, pack in found.taken.items():
-            _write(folders, pack, archives[pack.path], run)
+        with ThreadPoolExecutor(WRITERS) as pool:
+            list(pool.map(lambda run: _write(folders, found.taken[run], archives[found.taken[run].path], run), found.taken))
     for arm in pipeline.offers.complete:
         write_index(folders, contents[arm])
     for one in fittings:
