@@ -15,7 +15,7 @@ from normbench.config.tasks import read_task, task_file
 from normbench.core.errors import InputError
 from normbench.execution.columns import PROBES, Column
 from normbench.execution.records import Record
-from normbench.planning.record_pack import PLACES, Pack, member_name
+from normbench.planning.record_pack import DAMAGE, PLACES, Pack, member_name
 
 PNG = b"\x89PNG\r\n\x1a\n"
 KINDS = {"string": (str,), "integer": (int,), "number": (int, float)}
@@ -41,7 +41,7 @@ def _are_arrays(data: bytes) -> bool:
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
             return all(isinstance(file[name], np.ndarray) for name in file.files)
-    except (OSError, ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile):
+    except (*DAMAGE, TypeError, AttributeError):  # of what is a single array or no archive
         return False
 
 

@@ -14,6 +14,7 @@ seed of the manifest give, and says nowhere where a file is written.
 import contextlib
 import hashlib
 import json
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -31,6 +32,8 @@ from normbench.planning.folders import Folders
 FORMAT = 1
 MANIFEST = "pack.json"
 SUFFIX = ".normbench.zip"
+# All that reading a broken archive raises.
+DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, OSError, EOFError, ValueError, OverflowError, NotImplementedError, RuntimeError)
 LARGEST = 2**30  # bytes of a member, and of the manifest
 AGAIN = "copy it again from where `snakemake pack` wrote it"
 # What a run leaves, the record last: whoever sees it finds the others.
@@ -92,7 +95,7 @@ class Pack:
         member = self.manifest.members[name]
         try:
             data = archive.read(name)
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
+        except DAMAGE as error:
             raise InputError(f"{self.path}: {name} is damaged ({error}); {AGAIN}") from error
         if (sha := hashlib.sha256(data).hexdigest()) != member.sha256:
             raise InputError(
@@ -119,10 +122,10 @@ def opened(path: Path) -> Iterator[zipfile.ZipFile]:
         archive = zipfile.ZipFile(path)
     except FileNotFoundError:
         raise InputError(f"--config pack: there is no file {path}; `snakemake pack` says where it wrote one") from None
-    except (zipfile.BadZipFile, ValueError) as error:
-        raise InputError(f"{path}: {_no_archive(path)}") from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); give the file that `snakemake pack` wrote") from error
+    except DAMAGE as error:
+        raise InputError(f"{path}: {_no_archive(path)}") from error
     with archive:
         yield archive
 
@@ -131,7 +134,7 @@ def _no_archive(path: Path) -> str:
     with open(path, "rb") as file:
         begins = file.read(4)
     if begins == zipfile.stringFileHeader:
-        return f"is cut short: its end is missing; {AGAIN}"
+        return f"is cut short or damaged; {AGAIN}"
     return "is no zip archive; give the file that `snakemake pack` wrote"
 
 
@@ -142,7 +145,7 @@ def _read_manifest(path: Path, archive: zipfile.ZipFile) -> Manifest:
     try:
         text = archive.read(MANIFEST)
         data = json.loads(text)
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RecursionError) as error:
+    except DAMAGE as error:
         raise InputError(f"{path}: {MANIFEST} is damaged ({error}); {AGAIN}") from error
     written = data.get("format") if isinstance(data, dict) else None
     if isinstance(written, int) and written > FORMAT:
@@ -165,11 +168,13 @@ def _is_as_written(manifest: Manifest, text: bytes) -> bool:
 
 
 def _sizes(path: Path, archive: zipfile.ZipFile) -> dict[str, int]:
-    """name -> bytes, of an archive in which each name stands once."""
+    """name -> bytes, of an archive in which each name stands once, packed as `snakemake pack` does it."""
     sizes: dict[str, int] = {}
     for info in archive.infolist():
         if info.filename in sizes:
             raise InputError(f"{path}: {info.filename!r} stands in it twice; no pack that `snakemake pack` wrote does; {AGAIN}")
+        if info.compress_type not in (zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED):
+            raise InputError(f"{path}: {info.filename!r} is packed in a way that `snakemake pack` does not use; {AGAIN}")
         sizes[info.filename] = info.file_size
     return sizes
 
