@@ -15,8 +15,11 @@ from synthetic_build import make_build
 
 from normbench.config.method_files import read_method
 from normbench.dataset import check_contribution
+from normbench.execution.collect import write_tables
 from normbench.execution.columns import CURVES, PROBES, RUNS
-from normbench.execution.tables import read_table, write_table
+from normbench.execution.records import read_record
+from normbench.execution.tables import read_table, read_tables, write_table
+from normbench.planning.make import make_plan
 
 
 @pytest.fixture(scope="module")
@@ -124,8 +127,12 @@ def test_a_pack_is_asked_what_a_folder_is_asked(tmp_path, capsys):
     pipeline = a_build(tmp_path / "build", seeds=(0,), torch=version("torch"), git_commit="c" * 40)
     pack = pack_of(pipeline)
     folder = tmp_path / "tiny"
+    folder.mkdir()
+    records = [read_record(path) for path in sorted(pipeline.folders.record("").parent.glob("*.json"))]
+    write_tables(records, folder, make_plan("tiny"))
+    collected = read_tables(folder)
     for name, table in check_contribution.brought(pack)[1].items():
-        write_table(table, folder, next(file for file in (RUNS, CURVES, PROBES) if file.name == name))
+        assert len(table) and table.sort(table.columns).equals(collected[name].sort(table.columns)), name
     said = [check(place, tmp_path / "results", capsys) for place in (pack, folder)]
     assert said[0][0] == 1 and any("lacks the seed 1" in sentence for sentence in said[0][1])
     assert [sentence.replace(str(pack), str(folder)) for sentence in said[0][1]] == said[1][1]

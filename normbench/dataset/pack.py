@@ -132,15 +132,17 @@ def _checked(data: bytes, packed: PackedArm, written: str | None) -> Record:
 def write_pack(found: Finished, folders: Folders, to: Path) -> Path:
     """The pack in the folder `to`, whole or not at all."""
     manifest = found.manifest(folders.tier)
-    path = to / f"{folders.tier}-{manifest.digest[:SHORT]}{SUFFIX}"
+    text = manifest.text().encode()
+    digest = hashlib.sha256(text).hexdigest()
+    path = to / f"{folders.tier}-{digest[:SHORT]}{SUFFIX}"
     with whole_file(path) as file, zipfile.ZipFile(file, "w") as archive:
-        _add(archive, MANIFEST, manifest.text().encode())
+        _add(archive, MANIFEST, text)
         for run in manifest.runs():
             for name, data in _left_by(folders, run):
                 if _member(data) != manifest.members.get(name):
                     raise InputError(f"{folders.root / name}: was replaced while it was packed; run the same command again")
                 _add(archive, name, data)
-        archive.comment = manifest.digest.encode()
+        archive.comment = digest.encode()
     return path
 
 

@@ -74,10 +74,6 @@ class Manifest(Strict):
     def text(self) -> str:
         return json.dumps(self.model_dump(), indent=1, sort_keys=True, allow_nan=False) + "\n"
 
-    @property
-    def digest(self) -> str:
-        return hashlib.sha256(self.text().encode()).hexdigest()
-
 
 @dataclass(frozen=True)
 class Pack:
