@@ -34,8 +34,8 @@ try:
 except InputError as error:
     raise WorkflowError(str(error))
 
-# What only looks at papers, methods, results or a build, and changes nothing of one.
-LOOKS = {"plan", "so_far", "predict", "check_results", "compare", "check_contribution", "golden", "write_golden"}
+# What only looks at papers, methods, records, results or a build, and changes nothing of one.
+LOOKS = {"plan", "pack", "so_far", "predict", "check_results", "compare", "check_contribution", "golden", "write_golden"}
 
 
 def asked() -> set[str]:
@@ -51,10 +51,11 @@ include: "workflows/predict.smk"
 include: "workflows/report.smk"
 include: "workflows/publish.smk"
 include: "workflows/so_far.smk"
+include: "workflows/pack.smk"
 
 
 # Only training is worth a place in a cluster's queue.
-localrules: data, check, runs, claims, tables, prediction, figures, mlflow, plotting_library, report, plan, predict, publish, check_results, compare, check_contribution, golden, write_golden, so_far, all
+localrules: data, check, runs, claims, tables, prediction, figures, mlflow, plotting_library, report, plan, predict, publish, check_results, compare, check_contribution, golden, write_golden, pack, taken_up, so_far, all
 
 
 rule all:
@@ -70,8 +71,11 @@ rule all:
 # Before the first job, and for one command at a time.
 onstart:
     if workflow.is_main_process and not (asked() and asked() <= LOOKS):
+        from normbench.dataset.take_up import take_up
+
         try:
             hold(pipeline.folders.root)
+            take_up(pipeline)
         except InputError as error:
             raise WorkflowError(str(error))
         for name in pipeline.altered():

@@ -9,13 +9,13 @@ from unittest import mock
 
 from normbench.config.papers import read_paper
 from normbench.config.recipe import Recipe
-from normbench.config.spec import arm_from, run_id
+from normbench.config.spec import arm_from
 from normbench.config.tiers import read_tier
 from normbench.core.files import write_json
-from normbench.execution import collect
-from normbench.execution.records import Record, sha256, write_record
+from normbench.execution import collect, index
+from normbench.execution.records import Record, write_record
 from normbench.planning.folders import Folders
-from normbench.planning.pipeline import arm_digest, is_done
+from normbench.planning.pipeline import is_done
 from normbench.planning.plan import Effort, Plan
 
 SPEC = {
@@ -91,6 +91,4 @@ def all_done(folders: Folders, arm: str) -> bool:
 def write_index(folders: Folders, arm: str = "arm") -> None:
     """The sizes and hashes of an arm's records as they lie there."""
     content = json.loads(folders.arm(arm).read_text(encoding="utf-8"))
-    paths = {run: folders.record(run) for run in (run_id(arm, seed) for seed in content["seeds"])}
-    records = {run: {"bytes": path.stat().st_size, "sha256": sha256(path)} for run, path in paths.items()}
-    write_json(folders.index(arm), {"arm": arm, "content": arm_digest(content), "records": records})
+    index.write_index(folders, content)

@@ -33,7 +33,9 @@ FACE = ("sites.py",)  # what users import by a short name
 # Whole packages that are read without torch; of others, single modules.
 TORCH_FREE = ["core", "claims", "config", "planning", "analysis", "reporting", "dataset"]
 TORCH_FREE_MODULES = ["hooks.methods", "hooks.sites", "sites"]
-TORCH_FREE_MODULES += [f"execution.{m}" for m in ("collect", "columns", "golden_files", "manifest", "prepare", "progress", "records")]
+TORCH_FREE_MODULES += [
+    f"execution.{m}" for m in ("collect", "columns", "golden_files", "index", "manifest", "prepare", "progress", "records")
+]
 TORCH_FREE_MODULES += [f"execution.{m}" for m in ("mlflow_run", "mlflow_store", "mlflow_views", "mlflow_watch", "tables", "throughput")]
 
 

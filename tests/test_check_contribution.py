@@ -8,13 +8,18 @@ from unittest import mock
 
 import polars as pl
 import pytest
+from facts import names
+from packs import a_build, pack_of
 from published_samples import edit
 from synthetic_build import make_build
 
 from normbench.config.method_files import read_method
 from normbench.dataset import check_contribution
+from normbench.execution.collect import write_tables
 from normbench.execution.columns import CURVES, PROBES, RUNS
-from normbench.execution.tables import read_table, write_table
+from normbench.execution.records import read_record
+from normbench.execution.tables import read_table, read_tables, write_table
+from normbench.planning.make import make_plan
 
 
 @pytest.fixture(scope="module")
@@ -115,8 +120,31 @@ def test_missing_seeds_copies_and_runs_that_are_there_already_are_named(brought,
 
 def test_a_folder_of_nothing_is_named(tmp_path, capsys):
     code, found = check(tmp_path / "quick", tmp_path, capsys)
-    assert code == 1 and found == [
-        f"error: --config folder={tmp_path / 'quick'}: there is no such folder; give the one that holds runs.parquet, named like its tier"
-    ]
+    assert code == 1
+    names("\n".join(found), f"--config folder={tmp_path / 'quick'}", "no such folder", "runs.parquet", "snakemake pack")
     (tmp_path / "quik").mkdir()
     assert "is no tier; did you mean 'quick'?" in check(tmp_path / "quik", tmp_path, capsys)[1][0]
+
+
+def test_a_pack_is_asked_what_a_folder_is_asked(tmp_path, capsys):
+    """Of the same runs the same is said."""
+    pipeline = a_build(tmp_path / "build", seeds=(0,), torch=version("torch"), git_commit="c" * 40)
+    pack = pack_of(pipeline)
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    records = [read_record(path) for path in sorted(pipeline.folders.record("").parent.glob("*.json"))]
+    write_tables(records, folder, make_plan("tiny"))
+    collected = read_tables(folder)
+    for name, table in check_contribution.brought(pack)[1].items():
+        assert len(table) and table.sort(table.columns).equals(collected[name].sort(table.columns)), name
+    said = [check(place, tmp_path / "results", capsys) for place in (pack, folder)]
+    assert said[0][0] == 1 and any("lacks the seed 1" in sentence for sentence in said[0][1])
+    assert [sentence.replace(str(pack), str(folder)) for sentence in said[0][1]] == said[1][1]
+
+
+def test_complete_packed_runs_are_welcome(tmp_path, capsys):
+    """Their method is the one that is here, their commit a clean one."""
+    pipeline = a_build(tmp_path / "build", torch=version("torch"), git_commit="c" * 40)
+    pack = pack_of(pipeline)
+    code, found = check(pack, tmp_path / "results", capsys)
+    assert (code, found) == (0, [f"{pack}: 4 runs of 2 arms, complete, of this version, and nobody's copies"])

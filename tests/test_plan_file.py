@@ -24,7 +24,7 @@ from normbench.planning.lock import hold, release
 from normbench.planning.make import Selection, make_plan
 from normbench.planning.packing import jobs
 from normbench.planning.pipeline import job_id, open_pipeline, prepare
-from normbench.planning.plan import Plan
+from normbench.planning.plan import FORMAT, Plan
 
 CONFIG = {"tier": "tiny", "papers": "norm_matters", "tasks": "imagenet"}
 
@@ -79,6 +79,22 @@ def test_a_file_of_a_plan_that_is_missing_or_cut_is_named(plan, broken, tmp_path
     (tmp_path / broken).unlink()
     with pytest.raises(InputError, match=Path(broken).stem):
         Plan.read(tmp_path)
+
+
+def test_a_build_of_a_newer_version_is_refused_and_one_of_an_older_is_read(plan, tmp_path):
+    root = tmp_path / "tiny"
+    plan.write(root)
+    written = json.loads((root / "plan.json").read_text())
+    (root / "plan.json").write_text(json.dumps(written | {"format": FORMAT + 1}))
+    before = state(tmp_path)
+    for read in (lambda: Plan.read(root), lambda: open_pipeline({**CONFIG, "build": str(tmp_path)})):
+        with mistake(root / "plan.json", f"format {FORMAT + 1}", f"up to {FORMAT}", "update", "--config build="):
+            read()
+    assert state(tmp_path) == before
+    del written["format"]
+    (root / "plan.json").write_text(json.dumps(written))
+    assert Plan.read(root).digest == plan.digest
+    open_pipeline({**CONFIG, "build": str(tmp_path)})
 
 
 def test_whoever_only_looks_changes_no_file(tmp_path):

@@ -1,8 +1,9 @@
 """May these runs stand beside ours?  python -m normbench.dataset.check_contribution --folder contributed/laptop --results results
 
-For a pull request that brings somebody's runs: a folder named like a tier with runs.parquet and curves.parquet, and probes.parquet
-where there are any, as `snakemake all` leaves them in build/<tier>/. They must be of this repository's arms, methods, data and
-versions, with every seed of an arm; and no curve may be that of another seed, here or in what is published.
+For a pull request that brings somebody's runs: the file that `snakemake pack` writes, or a folder named like a tier with runs.parquet
+and curves.parquet, and probes.parquet where there are any, as `snakemake all` leaves them in build/<tier>/. They must be of this
+repository's arms, methods, data and versions, with every seed of an arm; and no curve may be that of another seed, here or in what is
+published.
 """
 
 import argparse
@@ -15,13 +16,16 @@ import polars as pl
 from normbench.config.method_files import method_names, read_method
 from normbench.config.papers import TIERS
 from normbench.core.errors import InputError, unknown
+from normbench.dataset.packed_records import members, packed_record
 from normbench.dataset.run_faults import seed_problems, seeds_of, spec_problems
 from normbench.dataset.sentences import short, some
 from normbench.dataset.value_faults import copies, table_problems
 from normbench.execution.code_version import COMMIT
+from normbench.execution.collect import curve_rows, probe_rows, run_rows
 from normbench.execution.columns import CURVES, PROBES, RUNS
-from normbench.execution.tables import PARQUET, empty_table, read_table, read_tables
+from normbench.execution.tables import PARQUET, empty_table, read_table, read_tables, table_of
 from normbench.planning.make import make_plan
+from normbench.planning.record_pack import opened, read_pack
 
 UNCLEAN = "the code that made it is in no commit; commit it and run again"
 Tables = dict[str, pl.DataFrame]
@@ -33,29 +37,55 @@ def main() -> int:
     parser.add_argument("--results", type=Path, required=True)
     args = parser.parse_args()
     try:
-        found = problems(args.folder, args.results)
+        tier, tables = brought(args.folder)
+        found = problems(args.folder, args.results, tier, tables)
     except InputError as error:
-        found = [str(error)]
+        tables, found = {}, [str(error)]
     for sentence in found:
         print(f"error: {sentence}", file=sys.stderr)
     if not found:
-        runs = read_table(args.folder, RUNS).unique("run")
+        runs = tables["runs"].unique("run")
         print(f"{args.folder}: {len(runs)} runs of {runs['arm'].n_unique()} arms, complete, of this version, and nobody's copies")
     return int(bool(found))
 
 
-def problems(folder: Path, results: Path) -> list[str]:
-    """All that keeps the runs in `folder` from standing beside those in `results`."""
-    if not folder.is_dir():
-        raise InputError(f"--config folder={folder}: there is no such folder; give the one that holds runs.parquet, named like its tier")
-    if folder.name not in TIERS:
-        raise unknown(f"--config folder={folder}", "tier", folder.name, TIERS)
-    tables = {file.name: read_table(folder, file) for file in PARQUET if file is not PROBES or (folder / file.path).exists()}
-    tables = {PROBES.name: empty_table(PROBES), **tables}
-    plan, runs, published = make_plan(folder.name), tables["runs"], published_tables(results / folder.name)
+def brought(place: Path) -> tuple[str, Tables]:
+    """(tier, tables) of a pack of records, or of a folder that is named like its tier."""
+    if place.is_file():
+        return packed_tables(place)
+    if not place.is_dir():
+        raise InputError(
+            f"--config folder={place}: there is no such folder or file; give what `snakemake pack` wrote, or the folder that holds "
+            "runs.parquet, named like its tier"
+        )
+    if place.name not in TIERS:
+        raise unknown(f"--config folder={place}", "tier", place.name, TIERS)
+    tables = {file.name: read_table(place, file) for file in PARQUET if file is not PROBES or (place / file.path).exists()}
+    return place.name, {PROBES.name: empty_table(PROBES), **tables}
+
+
+def packed_tables(place: Path) -> tuple[str, Tables]:
+    """What collecting makes of the records of a pack."""
+    pack = read_pack(place)
+    if pack.manifest.tier not in TIERS:
+        raise unknown(f"{place}: tier", "tier", pack.manifest.tier, TIERS)
+    plan, rows = make_plan(pack.manifest.tier), {file.name: [] for file in PARQUET}
+    with opened(place) as archive:
+        for kind, arm, seed, data in members(pack, archive):
+            if kind == "records":
+                record = packed_record(pack, arm, seed, data)
+                rows[RUNS.name] += run_rows(record, plan)
+                rows[CURVES.name] += curve_rows(record)
+                rows[PROBES.name] += probe_rows(record)
+    return pack.manifest.tier, {file.name: table_of(rows[file.name], file) for file in PARQUET}
+
+
+def problems(folder: Path, results: Path, tier: str, tables: Tables) -> list[str]:
+    """All that keeps the runs of a tier, brought in `folder`, from standing beside those in `results`."""
+    plan, runs, published = make_plan(tier), tables["runs"], published_tables(results / tier)
     return [
         *table_problems(folder, tables),
-        *spec_problems(folder, runs, plan, f"this repository's {folder.name} tier"),
+        *spec_problems(folder, runs, plan, f"this repository's {tier} tier"),
         *seed_problems(folder, runs, seeds_of(plan)),
         *_hashes(folder, runs, published),
         *_curves(folder, tables, published),

@@ -33,6 +33,11 @@ def table_problems(root: Path, tables: dict[str, pl.DataFrame]) -> list[str]:
     return found
 
 
+def run_problems(place: Path, runs: pl.DataFrame, probed: pl.Series) -> list[str]:
+    """What is wrong with the values of runs, each by itself. probed: the runs that have probes."""
+    return [*_empty(place, runs, RUNS), *_metrics(place, runs, probed)]
+
+
 def _empty(place: Path, frame: pl.DataFrame, file: Described) -> list[str]:
     """Cells that must not be empty; and numbers that are not finite."""
     found = []

@@ -28,14 +28,14 @@ from normbench.core.errors import InputError
 from normbench.core.files import read_json, whole_file, write_json
 from normbench.core.gc_tuning import leave_imports_alone
 from normbench.execution.data_folder import without_colon
+from normbench.execution.index import is_trained, write_index
 from normbench.execution.progress import Reporter
-from normbench.execution.records import is_current, sha256, write_record
+from normbench.execution.records import write_record
 from normbench.execution.run_record import make_record
 from normbench.execution.task_api import Context
 from normbench.execution.unfinished import forget_failure, note_failure
 from normbench.execution.work_stealing import LOOK_EVERY, held, runs_elsewhere
 from normbench.planning.folders import Folders
-from normbench.planning.pipeline import arm_digest
 from normbench.planning.plan import Job
 from normbench.training.checkpoint import Checkpoints
 from normbench.training.distributed import Processes, any_of, from_torchrun, together
@@ -106,7 +106,7 @@ def finish(place: Place, job: Job, failed: set[str]) -> set[str]:
     """What is left of a job whose runs others took too: waits for those, and trains what they gave up. Returns the arms that failed."""
     arms = {arm: read_json(place.folders.arm(arm)) for arm in job}
     failed = set(failed)
-    while left := [(a, s) for a, seeds in job.items() if a not in failed for s in seeds if not _is_trained(place.folders, arms[a], s)]:
+    while left := [(a, s) for a, seeds in job.items() if a not in failed for s in seeds if not is_trained(place.folders, arms[a], s)]:
         for arm, seed in left:
             if (source := arms[arm]["spec"]["source"]) in failed:
                 tell_failure(place, arm, f"error: {arm}: needs the weight norms of {source}, which failed")
@@ -151,26 +151,20 @@ def train_arm(place: Place, arm: str, seeds: list[int]) -> None:
             if ours:
                 _train_unless_done(place, content, seed)
     # Whichever job is the last sees all; where two are, they write the same.
-    if place.processes.first and all(_is_trained(folders, content, seed) for seed in content["seeds"]):
-        paths = {run: folders.record(run) for run in (run_id(arm, seed) for seed in content["seeds"])}
-        records = {run: {"bytes": path.stat().st_size, "sha256": sha256(path)} for run, path in paths.items()}
-        write_json(folders.index(arm), {"arm": arm, "content": arm_digest(content), "records": records})
+    if place.processes.first and all(is_trained(folders, content, seed) for seed in content["seeds"]):
+        write_index(folders, content)
         forget_failure(folders, arm)
 
 
 def _train_unless_done(place: Place, content: dict[str, Any], seed: int) -> None:
     """A run that has no record yet; not yet one that needs the norms of another which is still being trained beside this process."""
     folders, source = place.folders, content["spec"]["source"]
-    done = place.processes.first and _is_trained(folders, content, seed)
+    done = place.processes.first and is_trained(folders, content, seed)
     if any_of([done], place.device)[0]:
         if done:
             _forget_checkpoints(folders.checkpoint(run_id(content["arm"], seed)))
-    elif not place.shared or source is None or _is_trained(folders, read_json(folders.arm(source)), seed):
+    elif not place.shared or source is None or is_trained(folders, read_json(folders.arm(source)), seed):
         train_run(place, content, seed)
-
-
-def _is_trained(folders: Folders, content: dict[str, Any], seed: int) -> bool:
-    return is_current(folders.record(run_id(content["arm"], seed)), content["spec"], content["code"])
 
 
 def train_run(place: Place, content: dict[str, Any], seed: int) -> None:

@@ -10,6 +10,7 @@ build/<tier>/plan.json               what the tier consists of; papers/ and tier
              index/<arm>.json        sizes and hashes of an arm's complete records
              pictures/<run>.png      what a run had to show, where its task draws
              tracked/<store>.done    MLflow's store of that name has the records
+             taken_up/<runs>.done    these runs came out of packs of records; <tier>-<digest>.normbench.zip: a pack made of this build
              checkpoints/ progress/ logs/ locks/; building: who builds this at present
 build/ready/<place>/<dataset>.json   a dataset of the data folder <place> was made or checked
 """
@@ -84,6 +85,11 @@ class Folders:
 
     def made(self, step: str) -> Path:
         return self.root / "made" / f"{step}.json"
+
+    def taken_up(self, runs: list[str]) -> Path:
+        """What says that these runs came out of packs: a new name each time that they were lost since."""
+        marks = (self.root / "taken_up" / f"{name}.done" for name in names(digest(runs)[:SHORT]))
+        return next(mark for mark in marks if not mark.is_file())
 
     def ready(self, dataset: str, data: Path) -> Path:
         """What says that a dataset is ready: of this data folder, and a new name each time that the dataset was lost since."""

@@ -24,8 +24,9 @@ from normbench.planning.cluster import Allocation, allocation
 from normbench.planning.folders import SHORT, Folders
 from normbench.planning.make import Selection, make_plan
 from normbench.planning.marks import mark_of
+from normbench.planning.offers import NOTHING, Offers, read_offers
 from normbench.planning.packing import jobs
-from normbench.planning.plan import Job, Plan
+from normbench.planning.plan import Job, Plan, refuse_newer
 from normbench.planning.settings import NAMES, read_settings, without_braces
 
 STEPS = ("claims", "tables", "prediction", "figures", "report")  # of what is made of the collected runs
@@ -36,7 +37,8 @@ class Pipeline:
     """A build as it stands.
 
     plan: all runs of the tier. jobs: job id -> arms still to be trained, and which seeds of them. done: arms whose records are complete and
-    current. main: whether this is the process that the user started; a cluster's job reads the Snakefile again while others run.
+    current, or will be once what packs offer is taken up. main: whether this is the process that the user started; a cluster's job reads
+    the Snakefile again while others run.
     """
 
     plan: Plan
@@ -46,6 +48,7 @@ class Pipeline:
     jobs: dict[str, Job]
     done: list[str]
     main: bool
+    offers: Offers = NOTHING
 
     def path(self, *parts: str) -> str:
         return str(self.folders.root.joinpath(*parts))
@@ -61,12 +64,13 @@ class Pipeline:
         return self.shown.digest[:SHORT]
 
     def unfinished(self) -> list[str]:
-        """What appears when the jobs that are left have ended.
+        """What appears when the jobs that are left have ended, and when records came out of packs.
 
         A rule that stands behind them has to ask for these: Snakemake makes nothing again that is missing behind a file that looks up to
         date.
         """
-        return [str(self.folders.job_done(job)) for job in self.jobs]
+        taken_up = [str(self.folders.taken_up(self.offers.new))] if self.offers.new else []
+        return [*taken_up, *(str(self.folders.job_done(job)) for job in self.jobs)]
 
     @cached_property
     def _marks(self) -> dict[str, tuple[Path, list[str]]]:
@@ -133,13 +137,17 @@ def open_pipeline(config: Mapping[str, Any], main: bool = True, processes: int |
     plan = make_plan(tier, Selection(*(_words(settings.get(key, "")) for key in NAMES)))
     build = Path(settings.get("build", "build"))
     folders = Folders(build, tier)
+    refuse_newer(folders.root)
     done = [arm for arm in plan.arms if folders.index(arm).is_file() and is_done(folders, arm_content(plan, arm))]
+    # A cluster's job was sent after packs had been taken up.
+    offers = read_offers(_files(settings.get("pack", "")), plan, folders, set(done)) if main else NOTHING
+    done += offers.complete
     left = [arm for arm in plan.selected if arm not in set(done)]
     if "budget_gpu_hours" in settings:
         left = within_budget(plan, folders.root, left, settings["budget_gpu_hours"])
     named = {job_id(folders, pack): pack for pack in jobs(plan, left, processes)}
     tracking_uri = settings.get("tracking_uri", f"sqlite:///{build}/mlflow.db")
-    return Pipeline(plan, folders, Path(settings.get("data", build / "data")), tracking_uri, named, done, main)
+    return Pipeline(plan, folders, Path(settings.get("data", build / "data")), tracking_uri, named, done, main, offers)
 
 
 def job_id(folders: Folders, pack: Job) -> str:
@@ -201,3 +209,8 @@ def other_tiers(root: Path) -> list[Path]:
 def _words(names: str) -> tuple[str, ...]:
     """`--config papers=skipinit,rescalenet`"""
     return tuple(names.replace(",", " ").split())
+
+
+def _files(names: str) -> list[Path]:
+    """`--config pack=a.zip,b.zip`; a name may hold blanks."""
+    return [Path(name.strip()).expanduser() for name in names.split(",") if name.strip()]

@@ -20,6 +20,7 @@ from normbench.core.files import write_if_changed
 Job = dict[str, list[int]]  # arm id -> those of its seeds that one process trains
 Point = tuple[dict[str, Any], str]  # swept values, arm id
 NAME, PAPERS, TIER = "plan.json", "papers", "tier.yaml"
+FORMAT = 1  # of plan.json; a file that says none is older than the first
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,7 @@ class Plan:
     def text(self) -> str:
         """plan.json. Equal plans have equal text, whether trained yet or not."""
         content = {
+            "format": FORMAT,
             "tier": self.tier.tier,
             "papers": list(self.papers),
             "guests": self.guests,
@@ -136,6 +138,7 @@ class Plan:
     @classmethod
     def read(cls, root: Path) -> "Plan":
         """The plan in the folder `root`. Raises InputError where one of its files is missing or broken."""
+        refuse_newer(root)
         path = root / NAME
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
@@ -159,6 +162,20 @@ class Plan:
             code,
             list(specs),
             left_out,
+        )
+
+
+def refuse_newer(root: Path) -> None:
+    """Raises InputError where a newer version wrote plan.json in the folder `root`. One that is missing or broken is no matter of this."""
+    path = root / NAME
+    try:
+        written = json.loads(path.read_text(encoding="utf-8"))["format"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if isinstance(written, int) and written > FORMAT:
+        raise InputError(
+            f"{path}: was written by a newer NormBench (format {written}, and this one reads up to {FORMAT}); update this clone, or build "
+            "elsewhere with --config build=..."
         )
 
 

@@ -14,10 +14,10 @@ from normbench.config.search_paths import KEYS
 from normbench.core.errors import InputError, unknown
 
 NAMES = ("papers", "tasks", "methods")  # one or several
-FOLDERS = ("data", "build", "results", "old", "new", "folder")
+FOLDERS = ("data", "build", "results", "old", "new", "folder", "pack_to")
 NUMBERS = ("budget_gpu_hours",)
-CONFIG = ("tier", *NAMES, *FOLDERS, "tracking_uri", *NUMBERS, *KEYS)
-SEPARATORS = {**dict.fromkeys(NAMES, " "), **dict.fromkeys(KEYS, os.pathsep)}  # of the keys that may hold several
+CONFIG = ("tier", *NAMES, *FOLDERS, "pack", "tracking_uri", *NUMBERS, *KEYS)
+SEPARATORS = {**dict.fromkeys(NAMES, " "), "pack": ",", **dict.fromkeys(KEYS, os.pathsep)}  # of the keys that may hold several
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
