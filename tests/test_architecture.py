@@ -34,7 +34,7 @@ FACE = ("sites.py",)  # what users import by a short name
 TORCH_FREE = ["core", "claims", "config", "planning", "analysis", "reporting", "dataset"]
 TORCH_FREE_MODULES = ["hooks.methods", "hooks.sites", "sites"]
 TORCH_FREE_MODULES += [
-    f"execution.{m}" for m in ("collect", "columns", "golden_files", "index", "manifest", "prepare", "progress", "records")
+    f"execution.{m}" for m in ("collect", "columns", "golden_files", "index", "manifest", "prepare", "progress", "records", "unfinished")
 ]
 TORCH_FREE_MODULES += [f"execution.{m}" for m in ("mlflow_run", "mlflow_store", "mlflow_views", "mlflow_watch", "tables", "throughput")]
 

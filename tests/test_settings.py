@@ -8,7 +8,7 @@ from facts import mistake
 from snakemake.cli import parse_config
 
 from normbench.planning.pipeline import open_pipeline
-from normbench.planning.settings import CONFIG, FOLDERS, NAMES, read_settings
+from normbench.planning.settings import CONFIG, FOLDERS, SEPARATORS, read_settings
 
 EMPTY = [None, "", " ", ",", []]
 
@@ -22,9 +22,7 @@ def typed(*words: str) -> dict[str, str]:
 @pytest.mark.parametrize("key", CONFIG)
 def test_an_empty_value_is_never_the_default(key, value, tmp_path):
     """As of a shell's variable that is not set: `methods=$METHOD` must not start a whole tier."""
-    with mistake(
-        f"--config {key}", "list" if value == [] and key not in (*NAMES, "methods_path", "tasks_path", "papers_path") else "empty"
-    ):
+    with mistake(f"--config {key}", "list" if value == [] and key not in SEPARATORS else "empty"):
         open_pipeline({"tier": "tiny", "build": str(tmp_path), key: value})
     assert not list(tmp_path.iterdir())
 
