@@ -38,7 +38,7 @@ rule compare:
         PYTHON + " normbench.dataset.compare --old={params.old:q} --new={params.new:q}"
 
 
-# snakemake check_contribution --config folder=path/to/laptop
+# snakemake check_contribution --config folder=path/to/laptop (or a pack of records)
 rule check_contribution:
     params:
         folder=config.get("folder", ""),
