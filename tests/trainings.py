@@ -50,6 +50,16 @@ def batches(start: int):
         step += 1
 
 
+def poisoned(step: int, value: float):
+    """Batches of which one has an input that no network survives."""
+
+    def source(start):
+        for at, (x, y) in enumerate(batches(start), start):
+            yield (x * value if at == step else x), y
+
+    return source
+
+
 @torch.no_grad()
 def evaluate(model: nn.Module) -> dict[str, float]:
     model.eval()
