@@ -7,9 +7,9 @@ import sys
 import textwrap
 
 import pytest
+from facts import mistake, replaced
 
 from normbench import load_method
-from normbench.core.errors import InputError
 from normbench.hooks.builder import Builder
 from normbench.hooks.methods import HOOKS, METHODS, check_params, method_names, read_method
 
@@ -51,80 +51,32 @@ RIGHT = textwrap.dedent('''
         return p.scale * x
 ''')
 
-# mistake: (what is replaced, by what, the whole sentence, in which methods/ stands for the folder)
-MISTAKES = {
-    "no docstring": ('"""Scaling: y = scale x."""', "", "methods/tried.py: needs a docstring with the equation, the shapes and the source"),
-    "no citation": (
-        'CITE = "Nobody, Journal of Examples 2020, arXiv:2000.00000"',
-        "",
-        "methods/tried.py: needs CITE, the paper and where to find it, e.g. 'Wu and He, ECCV 2018, arXiv:1803.08494'",
-    ),
-    "misspelt CITE": ("CITE =", "CITES =", "methods/tried.py: has 'CITES'; did you mean 'CITE'?"),
-    "CITE in small letters": ("CITE =", "cite =", "methods/tried.py: has 'cite'; did you mean 'CITE'?"),
-    "CITATION": ("CITE =", "CITATION: str =", "methods/tried.py: has 'CITATION'; did you mean 'CITE'?"),
-    "misspelt VARIANTS": ("CITE =", "VARIANT = []\nCITE =", "methods/tried.py: has 'VARIANT'; did you mean 'VARIANTS'?"),
-    "empty CITE": (
-        '"Nobody, Journal of Examples 2020, arXiv:2000.00000"',
-        '""',
-        "methods/tried.py: CITE is ''; the paper and where to find it would do: 'Wu and He, ECCV 2018, arXiv:1803.08494'",
-    ),
-    "computed CITE": (
-        '"Nobody, Journal of Examples 2020, arXiv:2000.00000"',
-        "str(nn)",
-        "methods/tried.py: CITE is str(nn); text would do, so that it can be read without running the file",
-    ),
-    "misspelt hook": (
-        "def norm(site, p)",
-        "def nrom(site, p)",
-        "methods/tried.py: 'nrom' is no hook; did you mean 'norm'? (known: activation, bias, calibrate, clip, groups, initialize, join, "
-        "norm, reference, refuse, weight)",
-    ),
-    "other arguments": ("def norm(site, p)", "def norm(site, params)", "methods/tried.py: norm takes (site, p), got (site, params)"),
-    "too many arguments": ("def norm(site, p)", "def norm(site, p, *more)", "methods/tried.py: norm takes (site, p), got (site, p, *more)"),
-    "other arguments of reference": (
-        "def reference(site, p, state, x)",
-        "def reference(x, p)",
-        "methods/tried.py: reference takes (site, p, state, ...), got (x, p)",
-    ),
-    "no reference": (
-        "def reference(",
-        "def _reference(",
-        "methods/tried.py: needs reference(site, p, state, ...), the equation written slowly (found: norm)",
-    ),
-    "no hook": (
-        "def norm(",
-        "def _norm(",
-        "methods/tried.py: has no hook that changes a model (found: reference); one of norm, join, weight, bias, activation is needed",
-    ),
-    "no Params": (
-        "class Params",
-        "class Options",
-        "methods/tried.py: needs a class named Params, decorated with @dataclass(frozen=True, kw_only=True)",
-    ),
-    "misspelt Params": (
-        "class Params",
-        "class Param",
-        "methods/tried.py: needs a class named Params, decorated with @dataclass(frozen=True, kw_only=True) "
-        "(found: 'Param'; did you mean 'Params'?)",
-    ),
-    "not frozen": (
-        "@dataclass(frozen=True, kw_only=True)",
-        "@dataclass(kw_only=True)",
-        "methods/tried.py: Params must be decorated with @dataclass(frozen=True, kw_only=True), got @dataclass(kw_only=True)",
-    ),
-    "no dataclass": (
-        "@dataclass(frozen=True, kw_only=True)",
-        "",
-        "methods/tried.py: Params must be decorated with @dataclass(frozen=True, kw_only=True), got nothing",
-    ),
-    "no default": ("scale: float = 1.0", "scale: float", "methods/tried.py: Params.scale needs a default, the paper's value"),
-    "no type": ("scale: float = 1.0", "scale = 1.0", "methods/tried.py: Params.scale needs a type, as in `eps: float = 1e-5`"),
-    "computed default": (
-        "scale: float = 1.0",
-        "scale: float = 2**0.5",
-        "methods/tried.py: Params.scale is 2 ** 0.5; a literal would do, so that it can be read without running the file",
-    ),
-    "syntax": ("def norm(site, p):", "def norm(site, p)", "methods/tried.py: line 30 is no Python: expected ':'"),
+# what is wrong: (what is replaced, by what, what the sentence names beside the file)
+CITED = '"Nobody, Journal of Examples 2020, arXiv:2000.00000"'
+DECORATOR = "@dataclass(frozen=True, kw_only=True)"
+BROKEN = {
+    "no docstring": ('"""Scaling: y = scale x."""', "", "docstring", "equation", "shapes", "source"),
+    "no citation": (f"CITE = {CITED}", "", "CITE", "paper", "arXiv:"),
+    "misspelt CITE": ("CITE =", "CITES =", "'CITES'", "'CITE'"),
+    "CITE in small letters": ("CITE =", "cite =", "'cite'", "'CITE'"),
+    "CITATION": ("CITE =", "CITATION: str =", "'CITATION'", "'CITE'"),
+    "misspelt VARIANTS": ("CITE =", "VARIANT = []\nCITE =", "'VARIANT'", "'VARIANTS'"),
+    "empty CITE": (CITED, "''", "CITE", "''", "paper", "arXiv:"),
+    "computed CITE": (CITED, "str(nn)", "CITE", "str(nn)", "text"),
+    "misspelt hook": ("def norm(site, p)", "def nrom(site, p)", "'nrom'", "'norm'", *sorted(HOOKS)),
+    "other arguments": ("def norm(site, p)", "def norm(site, params)", "norm", "(site, p)", "(site, params)"),
+    "too many arguments": ("def norm(site, p)", "def norm(site, p, *more)", "norm", "(site, p)", "(site, p, *more)"),
+    "other arguments of reference": ("reference(site, p, state, x)", "reference(x, p)", "reference", "(site, p, state, ...)", "(x, p)"),
+    "no reference": ("def reference(", "def _reference(", "reference(site, p, state, ...)", "equation"),
+    "no hook": ("def norm(", "def _norm(", "hook", "reference", "join", "weight", "bias", "activation"),
+    "no Params": ("class Params", "class Options", "Params", DECORATOR),
+    "misspelt Params": ("class Params", "class Param", "'Param'", "'Params'", DECORATOR),
+    "not frozen": (DECORATOR, "@dataclass(kw_only=True)", "Params", DECORATOR, "@dataclass(kw_only=True)"),
+    "no dataclass": (DECORATOR, "", "Params", DECORATOR),
+    "no default": ("scale: float = 1.0", "scale: float", "Params.scale", "default", "paper"),
+    "no type": ("scale: float = 1.0", "scale = 1.0", "Params.scale", "type", ": float = "),
+    "computed default": ("scale: float = 1.0", "scale: float = 2**0.5", "Params.scale", "2 ** 0.5", "literal"),
+    "syntax": ("def norm(site, p):", "def norm(site, p)", "line 30", "':'"),
 }
 
 
@@ -132,15 +84,6 @@ MISTAKES = {
 def folder(tmp_path):
     (tmp_path / "tried.py").write_text(RIGHT)
     return tmp_path
-
-
-def sentence(call, *args, **kwargs):
-    """The one line that an InputError says."""
-    with pytest.raises(InputError) as caught:
-        call(*args, **kwargs)
-    text = str(caught.value)
-    assert "\n" not in text
-    return text
 
 
 def test_a_right_file_is_read_and_loaded(folder):
@@ -151,39 +94,45 @@ def test_a_right_file_is_read_and_loaded(folder):
     assert dataclasses.asdict(method.params(scale=3.0)) == {"momentum": 0.1, "scale": 3.0}
 
 
-@pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_one_sentence(mistake, folder):
-    old, new, says = MISTAKES[mistake]
-    assert RIGHT.count(old) == 1
-    (folder / "tried.py").write_text(RIGHT.replace(old, new))
-    assert sentence(read_method, "tried", folder) == says.replace("methods", str(folder), 1)
+@pytest.mark.parametrize("what", BROKEN)
+def test_a_mistake_is_one_sentence(what, folder):
+    old, new, *facts = BROKEN[what]
+    file = folder / "tried.py"
+    file.write_text(replaced(RIGHT, old, new))
+    with mistake(file, *facts):
+        read_method("tried", folder)
 
 
 def test_reading_runs_nothing(folder):
-    (folder / "tried.py").write_text(RIGHT + "\nraise RuntimeError('was run')\n")
+    file = folder / "tried.py"
+    file.write_text(RIGHT + "\nraise RuntimeError('was run')\n")
     assert read_method("tried", folder).hooks == ("norm", "reference")
-    assert sentence(load_method, "tried", folder) == f"{folder}/tried.py: RuntimeError while it was imported: was run"
+    with mistake(file, "RuntimeError", "import", "was run"):
+        load_method("tried", folder)
 
 
 def test_a_refused_default_is_one_sentence(folder):
-    (folder / "tried.py").write_text(RIGHT.replace("momentum: float = 0.1", "momentum: float = 1.5"))
-    expected = f"{folder}/tried.py: ValueError while it was imported: momentum must lie in [0, 1], got 1.5"
-    assert sentence(load_method, "tried", folder) == expected
+    file = folder / "tried.py"
+    file.write_text(replaced(RIGHT, "momentum: float = 0.1", "momentum: float = 1.5"))
+    with mistake(file, "ValueError", "momentum must lie in [0, 1], got 1.5"):
+        load_method("tried", folder)
 
 
 def test_a_misspelt_name_suggests_the_nearest(folder):
-    assert sentence(read_method, "tired", folder) == f"{folder}/: 'tired' is no method; did you mean 'tried'? (known: tried)"
-    assert "did you mean 'batch_norm'?" in sentence(load_method, "btch_norm")
+    with mistake(f"{folder}/:", "'tired'", "'tried'"):
+        read_method("tired", folder)
+    with mistake("methods/:", "'btch_norm'", "'batch_norm'"):
+        load_method("btch_norm")
 
 
 def test_parameters_are_checked_by_name_and_value(folder):
     method, file = load_method("tried", folder), read_method("tried", folder)
-    known = "(known: momentum, scale)"
-    expected = f"{folder}/tried.py: 'momentun' is no parameter; did you mean 'momentum'? {known}"
-    assert sentence(method.params, momentun=0.2) == expected
-    assert sentence(method.params, momentum=2) == f"{folder}/tried.py: momentum must lie in [0, 1], got 2"
-    expected = f"papers/x.yaml: params of tried: 'scal' is no parameter; did you mean 'scale'? {known}"
-    assert sentence(check_params, file, {"scal": 1}, "papers/x.yaml") == expected
+    with mistake(folder / "tried.py", "'momentun'", "'momentum'", "momentum, scale"):
+        method.params(momentun=0.2)
+    with mistake(folder / "tried.py", "momentum must lie in [0, 1], got 2"):
+        method.params(momentum=2)
+    with mistake("papers/x.yaml", "params of tried", "'scal'", "'scale'", "momentum, scale"):
+        check_params(file, {"scal": 1}, "papers/x.yaml")
     assert check_params(file, {"scale": 2.0}, "papers/x.yaml") == {"momentum": 0.1, "scale": 2.0}
 
 
@@ -213,7 +162,8 @@ def test_a_method_that_changes_nothing_is_an_error(folder):
     (folder / "tried.py").write_text(RIGHT.replace("return Scaled(p.scale)", "return None"))
     build = Builder(load_method("tried", folder))
     model = build.norm("norm1", 8)
-    assert sentence(build.finish, model) == f"{folder}/tried.py: changed nothing in this model: no site took it"
+    with mistake(folder / "tried.py", "nothing", "model", "site"):
+        build.finish(model)
 
 
 @pytest.mark.parametrize("name", NAMES)

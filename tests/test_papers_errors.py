@@ -3,115 +3,90 @@
 import shutil
 
 import pytest
+from facts import mistake, replaced
 
 from normbench.config.papers import PAPERS, read_paper, reported_number
-from normbench.core.errors import InputError
 
+NUMBERED = "    metric: test_top1\n"
+BEATS = "    tests:\n      - {test: better, a: resnet50_rescalenet, b: resnet50_fixup}"
+# what is wrong: (what is replaced, by what, what the sentence names beside the file: the place, what was received, what would do)
 BROKEN = {
     "an arm of a test": (
         "b: resnet50_fixup}",
         "b: resnet50_fixupp}",
-        "papers/rescalenet.yaml: claims.beats-fixup.tests.0: 'resnet50_fixupp' is no arm; did you mean 'resnet50_fixup'?",
+        "claims.beats-fixup.tests.0",
+        "'resnet50_fixupp'",
+        "'resnet50_fixup'",
     ),
-    "an arm of a table": (
-        "{vgg19: vgg19_plain}",
-        "{vgg19: vgg19_plane}",
-        "papers/rescalenet.yaml: tables.vgg.rows.plain: 'vgg19_plane' is no arm; did you mean 'vgg19_plain'?",
-    ),
-    "a column": (
-        "arms: {vgg19: vgg19_bn}",
-        "arms: {vgg16: vgg19_bn}",
-        "papers/rescalenet.yaml: tables.vgg.rows.bn: 'vgg16' is no column; did you mean 'vgg19'?",
-    ),
-    "the metric of a table": (
-        "    metric: test_top1\n",
-        "    metric: test_top\n",
-        "papers/rescalenet.yaml: tables.imagenet.metric: 'test_top' is no metric of the task imagenet; did you mean 'test_top1'?",
-    ),
-    "the metric of a column": (
-        "title: Box AP50, metric: box_ap50",
-        "title: Box AP50, metric: test_top1",
-        "papers/rescalenet.yaml: tables.coco.columns.box50.metric: 'test_top1' is no metric of the task coco",
-    ),
+    "an arm of a table": ("{vgg19: vgg19_plain}", "{vgg19: vgg19_plane}", "tables.vgg.rows.plain", "'vgg19_plane'", "'vgg19_plain'"),
+    "a column": ("arms: {vgg19: vgg19_bn}", "arms: {vgg16: vgg19_bn}", "tables.vgg.rows.bn", "'vgg16'", "column", "'vgg19'"),
+    "the metric of a table": (NUMBERED, "    metric: test_top\n", "tables.imagenet.metric", "'test_top'", "task imagenet", "'test_top1'"),
+    "the metric of a column": ("metric: box_ap50", "metric: test_top1", "tables.coco.columns.box50.metric", "'test_top1'", "task coco"),
     "a recipe of the task's name": (
         "\narms:\n",
         "\nrecipes: {imagenet: {rescalenet_mixup: {steps: 1}}}\narms:\n",
-        "papers/rescalenet.yaml: recipes.imagenet: 'rescalenet_mixup' stands in tasks/imagenet/task.yaml: recipes too",
+        *("recipes.imagenet", "'rescalenet_mixup'", "tasks/imagenet/task.yaml: recipes"),
     ),
     "a model of the task's name": (
         "\narms:\n",
         "\nmodels: {coco: {mask_rcnn_r50: {depth: 1}}}\narms:\n",
-        "papers/rescalenet.yaml: models.coco: 'mask_rcnn_r50' stands in tasks/coco/task.yaml: models too",
+        *("models.coco", "'mask_rcnn_r50'", "tasks/coco/task.yaml: models"),
     ),
     "the task of its own recipes": (
         "\narms:\n",
         "\nrecipes: {imagnet: {mine: {steps: 1}}}\narms:\n",
-        "papers/rescalenet.yaml: recipes: 'imagnet' is no task of the paper's arms; did you mean 'imagenet'?",
+        *("recipes", "'imagnet'", "task", "'imagenet'"),
     ),
-    "no task": ("\ntask: imagenet", "\n", "task' is missing"),
-    "a guest row": ("guests: bn", "guests: bnn", "papers/rescalenet.yaml: tables.imagenet.guests: 'bnn' is no row; did you mean 'bn'?"),
-    "an id twice": ("id: beats-skipinit", "id: beats-fixup", "papers/rescalenet.yaml: the id 'beats-fixup' stands twice"),
-    "the key": ("key: rescalenet", "key: rescale", "papers/rescalenet.yaml: key is 'rescale'; it must be the file's name, 'rescalenet'"),
-    "a field": (
-        "    says: Rescale",
-        "    sais: Rescale",
-        "papers/rescalenet.yaml: claims.matches-bn-imagenet: 'sais' is no key; did you mean 'says'?",
-    ),
-    "an operand left out": (
-        "{test: better, a: resnet50_rescalenet, b: resnet50_fixup}",
-        "{test: better, a: resnet50_rescalenet}",
-        "papers/rescalenet.yaml: the key 'claims.beats-fixup.tests.0.b' is missing",
-    ),
+    "no task": ("\ntask: imagenet", "\n", "arms.resnet50_bn.task'"),
+    "a guest row": ("guests: bn", "guests: bnn", "tables.imagenet.guests", "'bnn'", "row", "'bn'"),
+    "an id twice": ("id: beats-skipinit", "id: beats-fixup", "id", "'beats-fixup'", "twice"),
+    "the key": ("key: rescalenet", "key: rescale", "key", "'rescale'", "'rescalenet'"),
+    "a field": ("    says: Rescale", "    sais: Rescale", "claims.matches-bn-imagenet", "'sais'", "'says'"),
+    "an operand left out": (", b: resnet50_fixup}", "}", "claims.beats-fixup.tests.0.b"),
     "a test that does not exist": (
-        "{test: not_worse,",
-        "{test: not_better,",
-        "papers/rescalenet.yaml: claims.matches-bn-imagenet.tests.0.test: 'not_better' is no test; did you mean 'better'?",
+        "test: not_worse,",
+        "test: not_better,",
+        "claims.matches-bn-imagenet.tests.0",
+        "'not_better'",
+        "'better'",
     ),
     "a key of another test": (
         "b: resnet50_fixup}",
         "b: resnet50_fixup, margin: 1}",
-        "papers/rescalenet.yaml: claims.beats-fixup.tests.0: 'margin' is no key of better; did you mean 'metric'? (known: a, b, by, ",
+        *("claims.beats-fixup.tests.0", "'margin'", "better", "'metric'", "a, b, by, "),
     ),
     "a metric of a claim": (
-        "    metric: test_top1\n    tests:\n      - {test: better, a: resnet50_rescalenet, b: resnet50_fixup}",
-        "    metric: test_top2\n    tests:\n      - {test: better, a: resnet50_rescalenet, b: resnet50_fixup}",
-        "papers/rescalenet.yaml: claims.beats-fixup.tests.0: 'test_top2' is no metric of the task imagenet; did you mean 'test_top1'?",
+        NUMBERED + BEATS,
+        "    metric: test_top2\n" + BEATS,
+        *("claims.beats-fixup.tests.0", "'test_top2'", "task imagenet", "'test_top1'"),
     ),
     "a metric of a test": (
         "margin: 1, metric: mask_ap}",
         "margin: 1, metric: test_top1}",
-        "papers/rescalenet.yaml: claims.matches-bn-coco.tests.1: 'test_top1' is no metric of the task coco",
+        *("claims.matches-bn-coco.tests.1", "'test_top1'", "task coco"),
     ),
-    "no metric at all": (
-        "    metric: test_top1\n    tests:\n      - {test: better, a: resnet50_rescalenet, b: resnet50_fixup}",
-        "    tests:\n      - {test: better, a: resnet50_rescalenet, b: resnet50_fixup}",
-        "papers/rescalenet.yaml: claims.beats-fixup.tests.0: better needs the key 'metric'",
-    ),
+    "no metric at all": (NUMBERED + BEATS, BEATS, "claims.beats-fixup.tests.0", "better", "'metric'"),
 }
 
 
 @pytest.mark.parametrize("what", BROKEN)
 def test_a_broken_file_is_one_sentence_with_place_and_nearest_name(what, tmp_path):
-    good, bad, says = BROKEN[what]
-    text = (PAPERS / "rescalenet.yaml").read_text(encoding="utf-8")
-    assert good in text
-    (tmp_path / "rescalenet.yaml").write_text(text.replace(good, bad, 1), encoding="utf-8")
-    with pytest.raises(InputError) as error:
+    good, bad, *facts = BROKEN[what]
+    file = tmp_path / "rescalenet.yaml"
+    file.write_text(replaced((PAPERS / file.name).read_text(encoding="utf-8"), good, bad), encoding="utf-8")
+    with mistake(file.name, *facts):
         read_paper("rescalenet", tmp_path)
-    # Outside the repository the file's own path stands where papers/ does.
-    assert says.replace("papers/rescalenet.yaml", "rescalenet.yaml") in str(error.value)
-    assert "\n" not in str(error.value)
 
 
 def test_an_unknown_paper_is_named_with_the_nearest(tmp_path):
     shutil.copy(PAPERS / "skipinit.yaml", tmp_path)
-    with pytest.raises(InputError, match="'skipinitt' is no paper; did you mean 'skipinit'"):
+    with mistake("'skipinitt'", "paper", "'skipinit'"):
         read_paper("skipinitt", tmp_path)
 
 
 def test_a_wrong_published_coordinate_is_named_with_the_nearest():
     where = {"table": "table 3", "setting": "imagenet resnet50 batch256", "method": "batchnorm", "metric": "val_top1"}
-    with pytest.raises(InputError, match=r"here: reported: .* is no number of papers/reported\.csv; did you mean 'skipinit / table 3 / "):
+    with mistake("here: reported", *where.values(), "papers/reported.csv", "'skipinit / table 3 / "):
         reported_number(read_paper("skipinit"), where, "here")
 
 
