@@ -7,8 +7,8 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from facts import mistake
 
-from normbench.core.errors import InputError
 from tasks.imagenet import data
 from tasks.images import cifar
 
@@ -71,19 +71,14 @@ def test_cifar_errors(cifar_folder, tmp_path):
     (within / name).write_bytes(content + b"\0")
     wrong = hashlib.md5(content + b"\0").hexdigest()
     for attempt in (data.check, data.data_sha256, lambda *a: data.load(*a, "train")):
-        with pytest.raises(InputError) as error:
+        with mistake(within / name, "damaged", f"MD5 is {wrong}", md5, kind.filename, cifar.HOME):
             attempt(dataset, folder)
-        assert str(error.value) == (
-            f"data: {within}/{name} is damaged: its MD5 is {wrong} in place of {md5}; unpack {kind.filename} of {cifar.HOME} again"
-        )
     (within / name).unlink()
-    with pytest.raises(InputError) as error:
+    source = (kind.base_folder, cifar.HOME)
+    with mistake(within / name, "missing", *source):
         data.check(dataset, folder)
-    belongs = f"the folder {kind.base_folder} of {cifar.HOME} belongs into it"
-    assert str(error.value) == f"data: {within}/{name} is missing; {belongs}"
-    with pytest.raises(InputError) as error:
+    with mistake(tmp_path / "none", "missing", *source, "--config data=", f"/{dataset}"):
         data.check(dataset, tmp_path / "none")
-    assert str(error.value) == f"data: {tmp_path}/none is missing; {belongs}; --config data=FOLDER names another place, FOLDER/{dataset}"
 
 
 def test_a_foreign_pickle_is_never_opened(tmp_path):
@@ -98,6 +93,6 @@ def test_a_foreign_pickle_is_never_opened(tmp_path):
     kind = cifar.torchvision_class("cifar10")
     for name in [*(name for name, _ in kind.train_list + kind.test_list), kind.meta["filename"]]:
         (within / name).write_bytes(pickle.dumps(Trap()))
-    with pytest.raises(InputError, match="data_batch_1 is damaged"):
+    with mistake("data_batch_1", "damaged"):
         data.load("cifar10", tmp_path / "cifar10", "train")
     assert not (tmp_path / "sprung").exists()

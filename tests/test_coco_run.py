@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 from detectors import CPU, MODEL, RECIPE, an_arm, built, context, small_scenes
+from facts import mistake
 from PIL import Image
 
 from normbench.config.tasks import load_adapter, read_task, recipe_schema
-from normbench.core.errors import InputError
 from normbench.core.schema import validated
 from normbench.execution.task_api import Context
 from normbench.training.checkpoint import Checkpoints
@@ -129,20 +129,19 @@ def test_rates_rise_over_the_warm_up_and_fall_at_their_steps():
 
 
 @pytest.mark.parametrize(
-    "change, says",
+    "change, facts",
     [
-        ({"engine": "detectron"}, "recipe: engine: input should be 'auto', 'detectron2' or 'torchvision', got 'detectron'"),
-        ({"epochs": 3}, "exactly one of epochs and steps must be given"),
-        ({"milestones": [0.9, 0.5]}, "milestones must be ascending fractions between 0 and 1"),
-        ({"freeze_at": 2}, "freeze_at and freeze_norm keep what was learned before, and with weights: scratch nothing was"),
-        ({"sides": []}, "recipe: sides"),
-        ({"learning_rate": 1}, "recipe: 'learning_rate' is no key"),
+        ({"engine": "detectron"}, ["engine", "'auto'", "'detectron2'", "'torchvision'", "'detectron'"]),
+        ({"epochs": 3}, ["epochs", "steps", "one of"]),
+        ({"milestones": [0.9, 0.5]}, ["milestones", "ascending", "0", "1"]),
+        ({"freeze_at": 2}, ["freeze_at", "freeze_norm", "weights: scratch"]),
+        ({"sides": []}, ["sides"]),
+        ({"learning_rate": 1}, ["'learning_rate'"]),
     ],
 )
-def test_a_mistake_in_a_recipe_is_one_sentence(change, says):
-    with pytest.raises(InputError) as error:
+def test_a_mistake_in_a_recipe_is_one_sentence(change, facts):
+    with mistake("recipe", *facts):
         validated(recipe_schema("coco"), {**RECIPE, **change}, "recipe")
-    assert says in str(error.value) and "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("installed, name", [(True, "detectron2"), (False, "torchvision")])
@@ -158,7 +157,7 @@ def test_auto_takes_detectron2_where_it_is_and_says_in_one_line_which_and_why(mo
 
 def test_an_engine_that_is_asked_for_and_absent_is_one_sentence(monkeypatch):
     monkeypatch.setattr(recipe.importlib.util, "find_spec", lambda module: None)
-    with pytest.raises(InputError, match=r"engine: detectron2 is not installed .*; torchvision or auto would do"):
+    with mistake("engine", "detectron2", "not installed", "torchvision", "auto"):
         adapter.check(an_arm(engine="detectron2"))
 
 
@@ -188,10 +187,8 @@ def test_a_backbone_that_learned_digits_before_serves_all_seeds_and_is_trained_o
 
 def test_weights_that_nobody_trained_are_one_sentence_with_the_command(root):
     arm = an_arm(weights="imagenet")
-    with pytest.raises(
-        InputError, match=r"are not there; `python -m tasks.coco.pretrain --model <model> --method group_norm --dataset imagenet .*`"
-    ):
+    with mistake("python -m tasks.coco.pretrain", "--method group_norm", "--dataset imagenet"):
         adapter.run(arm, 0, context(root))
-    with pytest.raises(InputError, match="'imagnet' is no dataset of the imagenet task"):
+    with mistake("'imagnet'", "imagenet task"):
         adapter.run(an_arm(weights="imagnet"), 0, context(root))
     assert MODEL["family"] == "mask_rcnn"

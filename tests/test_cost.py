@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from facts import mistake
 from torch import nn
 
 from normbench import load_method
@@ -14,7 +15,6 @@ from normbench.config.papers import read_paper
 from normbench.config.spec import ArmSpec
 from normbench.config.tasks import load_adapter, read_task, recipe_schema
 from normbench.config.tiers import points, read_tier
-from normbench.core.errors import InputError
 from normbench.core.schema import validated
 from normbench.execution.task_api import Context
 from tasks.cost import adapter, subjects
@@ -211,19 +211,18 @@ def test_without_a_compiler_a_compiled_run_is_refused_with_its_sentence(tmp_path
 
 
 @pytest.mark.parametrize(
-    "change, says",
+    "change, facts",
     [
-        ({"rounds": 0}, "recipe: rounds: input should be greater than or equal to 1, got 0"),
-        ({"batch_size": 0}, "recipe: batch_size: input should be greater than or equal to 1, got 0"),
-        ({"subject": "layr"}, "recipe: subject: input should be 'layer' or 'network', got 'layr'"),
-        ({"compile": True}, "recipe: 'compile' is no key; did you mean 'compiled'?"),
+        ({"rounds": 0}, ["rounds", "1", "got 0"]),
+        ({"batch_size": 0}, ["batch_size", "1", "got 0"]),
+        ({"subject": "layr"}, ["subject", "'layr'", "'layer'", "'network'"]),
+        ({"compile": True}, ["'compile'", "'compiled'"]),
     ],
     ids=lambda change: next(iter(change)) if isinstance(change, dict) else "",
 )
-def test_a_mistake_in_a_recipe_is_one_sentence(change, says):
-    with pytest.raises(InputError) as error:
+def test_a_mistake_in_a_recipe_is_one_sentence(change, facts):
+    with mistake("recipe: ", *facts):
         validated(recipe_schema("cost"), {**LAYER, **change}, "recipe")
-    assert str(error.value).startswith(says)
 
 
 def test_the_task_is_found_and_its_time_can_be_planned():

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from facts import mistake
 from PIL import Image
 
 from normbench.config.tasks import read_task
-from normbench.core.errors import InputError
 from normbench.core.schema import ROOT
 from normbench.execution.manifest import read_manifest
 from tasks.imagenet import data
@@ -173,22 +173,19 @@ def test_another_process_that_was_faster_is_fine(folders, monkeypatch, tmp_path)
 def test_damaged_embedded_files_are_named(copy):
     victim = copy / "train" / "3" / sorted(path.name for path in (copy / "train" / "3").iterdir())[5]
     content = victim.read_bytes()
-    again = f"delete {copy}, and the next `snakemake all` makes it again"
+    again = (f"delete {copy}", "snakemake all")
     replace(victim, content[:40])
     for attempt in (data.check, data.make, lambda *a: data.load(*a, "train")):
-        with pytest.raises(InputError) as error:
+        with mistake(victim, "damaged", "SHA-256", "manifest.json", *again):
             attempt("digits", copy)
-        assert str(error.value) == f"data: {victim} is damaged: its SHA-256 is not the one in manifest.json; {again}"
     victim.unlink()
-    with pytest.raises(InputError) as error:
+    with mistake(victim, "missing", *again):
         data.check("digits", copy)
-    assert str(error.value) == f"data: {victim} is missing; {again}"
     victim.write_bytes(content)
     data.check("digits", copy)
     (stray := copy / "test" / "3" / "mine.png").write_bytes(content)
-    with pytest.raises(InputError) as error:
+    with mistake(stray, "'digits'", "manifest.json", *again):
         data.check("digits", copy)
-    assert str(error.value) == f"data: {stray} does not belong to 'digits': manifest.json does not list it; {again}"
 
 
 @pytest.mark.parametrize(
@@ -196,23 +193,22 @@ def test_damaged_embedded_files_are_named(copy):
 )
 def test_broken_manifest(copy, content):
     replace(copy / "manifest.json", content)
-    with pytest.raises(InputError) as error:
+    with mistake(copy / "manifest.json", "'digits'", f"delete {copy}"):
         data.check("digits", copy)
-    assert str(error.value).startswith(f"data: {copy}/manifest.json is no manifest of 'digits'; delete {copy}, and the next")
 
 
 def test_missing_manifest_empty_folder_and_unknown_names(copy, tmp_path):
     (copy / "manifest.json").unlink()
-    with pytest.raises(InputError, match=r"manifest.json is missing, so .*/digits is no copy of 'digits'; delete"):
+    with mistake(copy, "manifest.json", "missing", "'digits'", "delete"):
         data.make("digits", copy)
-    with pytest.raises(InputError, match=r"^data: .*/none is missing; the next `snakemake all` makes it$"):
+    with mistake(tmp_path / "none", "missing", "snakemake all"):
         data.check("digits32", tmp_path / "none")
     (tmp_path / "void").mkdir()
-    with pytest.raises(InputError, match=r"^data: .*/void is empty; "):
+    with mistake(tmp_path / "void", "empty"):
         data.check("digits", tmp_path / "void")
-    with pytest.raises(InputError, match=r"^data: 'digit' is no dataset of the imagenet task; did you mean 'digits'\? \(known: cifar10, "):
+    with mistake("data", "'digit'", "imagenet", "'digits'"):
         data.check("digit", copy)
-    with pytest.raises(InputError, match="'cifar10' is no embedded dataset"):
+    with mistake("'cifar10'", "embedded"):
         data.make("cifar10", tmp_path / "c")
-    with pytest.raises(InputError, match=r"^data: digits: 'val' is no split"):
+    with mistake("data", "digits", "'val'", "split"):
         data.load("digits", copy, "val")

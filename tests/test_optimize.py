@@ -2,9 +2,9 @@
 
 import pytest
 import torch
+from facts import mistake
 from trainings import batch, recipe, small_net, small_resnet
 
-from normbench.core.errors import InputError
 from normbench.training.optimizer import make_optimizer, set_lr
 
 
@@ -92,13 +92,13 @@ def test_adam_has_the_recipes_betas():
 
 
 @pytest.mark.parametrize(
-    "groups, says",
+    "groups, facts",
     [
-        (lambda p: [{"params": [p], "lr_scal": 0.1}], "'lr_scal' is no key (known: params, lr_scale, weight_decay)"),
-        (lambda p: [{"params": [p]}, {"params": [p]}], "one parameter stands in two groups"),
+        (lambda p: [{"params": [p], "lr_scal": 0.1}], ["'lr_scal'", "params", "lr_scale", "weight_decay"]),
+        (lambda p: [{"params": [p]}, {"params": [p]}], ["parameter", "two groups"]),
     ],
 )
-def test_a_mistake_in_groups_names_the_method(groups, says):
+def test_a_mistake_in_groups_names_the_method(groups, facts):
     model = small_net()
 
     class Wishing:
@@ -108,6 +108,5 @@ def test_a_mistake_in_groups_names_the_method(groups, says):
             return groups(model.fc.bias)
 
     model.method = Wishing()
-    with pytest.raises(InputError) as error:
+    with mistake("methods/wishing.py: groups", *facts):
         make_optimizer(model, recipe())
-    assert str(error.value) == f"methods/wishing.py: groups: {says}"

@@ -3,12 +3,12 @@
 import math
 
 import pytest
+from facts import mistake, names
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from normbench.config.recipe import Recipe
-from normbench.core.errors import InputError
 from normbench.core.schema import validated
 
 TOTALS = st.integers(1, 400)
@@ -88,32 +88,32 @@ def test_total_steps(budget, epoch_steps, steps):
 
 
 MISTAKES = {
-    "no budget": ({"steps": None}, "exactly one of epochs and steps must be given"),
-    "two budgets": ({"epochs": 2}, "exactly one of epochs and steps must be given"),
-    "no milestones": ({"schedule": "halving"}, "schedule 'halving' needs milestones"),
-    "milestones in steps": ({"schedule": "step", "milestones": [30, 60]}, "milestones must be ascending fractions between 0 and 1"),
-    "milestones descending": ({"schedule": "step", "milestones": [0.6, 0.3]}, "milestones must be ascending fractions between 0 and 1"),
+    "no budget": ({"steps": None}, "epochs", "steps", "one of"),
+    "two budgets": ({"epochs": 2}, "epochs", "steps", "one of"),
+    "no milestones": ({"schedule": "halving"}, "schedule", "'halving'", "milestones"),
+    "milestones in steps": ({"schedule": "step", "milestones": [30, 60]}, "milestones", "ascending", "0", "1"),
+    "milestones descending": ({"schedule": "step", "milestones": [0.6, 0.3]}, "milestones", "ascending", "0", "1"),
 }
 
 
 @pytest.mark.parametrize("what", MISTAKES)
 def test_a_contradiction_is_said_in_one_sentence(what):
-    fields, says = MISTAKES[what]
-    with pytest.raises(ValidationError, match=says):
+    fields, *facts = MISTAKES[what]
+    with pytest.raises(ValidationError) as error:
         recipe(**fields)
+    names(error.value.errors()[0]["msg"], *facts)
 
 
 @pytest.mark.parametrize(
-    "fields, says",
+    "fields, facts",
     [
-        ({"momentm": 0.9}, "here: 'momentm' is no key; did you mean 'momentum'? (known: "),
-        ({"lr": 0}, "here: lr: input should be greater than 0, got 0"),
-        ({"momentum": 1}, "here: momentum: input should be less than 1, got 1"),
-        ({"precision": "float8"}, "here: precision: input should be 'float32', 'amp_float16', 'amp_bfloat16', 'emulated_float16' or "),
-        ({"batch_size": 2.5}, "here: batch_size: input should be a valid integer, got a number with a fractional part, got 2.5"),
+        ({"momentm": 0.9}, ["'momentm'", "'momentum'"]),
+        ({"lr": 0}, ["lr", "greater than 0", "got 0"]),
+        ({"momentum": 1}, ["momentum", "less than 1", "got 1"]),
+        ({"precision": "float8"}, ["precision", "'float8'", "'float32'", "'amp_float16'", "'amp_bfloat16'", "'emulated_float16'"]),
+        ({"batch_size": 2.5}, ["batch_size", "integer", "2.5"]),
     ],
 )
-def test_a_wrong_field_is_said_with_its_place_and_what_would_do(fields, says):
-    with pytest.raises(InputError) as error:
+def test_a_wrong_field_is_said_with_its_place_and_what_would_do(fields, facts):
+    with mistake("here: ", *facts):
         validated(Recipe, {"steps": 1, "batch_size": 4, "lr": 0.1, **fields}, "here")
-    assert str(error.value).startswith(says) and "\n" not in str(error.value)

@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 
 import pandas as pd
 import pytest
+from facts import mistake, names
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from records_on_disk import CODE, SPEC, a_record, all_done, run_main, write_index, write_line
 
-from normbench.core.errors import InputError
 from normbench.execution.collect import main as collect
 from normbench.execution.collect import read_records
 from normbench.execution.records import Record, is_current, read_record, write_record
@@ -53,7 +53,7 @@ def test_a_record_cut_short_anywhere_is_no_record(tmp_path):
     content = path.read_bytes()
     for end in range(len(content) - 1):  # the last byte is the line's end
         path.write_bytes(content[:end])
-        with pytest.raises(InputError, match=r"run.json: is cut short or no record \(.*\); `snakemake all` makes it again$"):
+        with mistake(path, "cut short", "snakemake all"):
             read_record(path)
         assert not is_current(path, SPEC, CODE)
 
@@ -71,14 +71,13 @@ def test_a_record_cut_short_anywhere_is_no_record(tmp_path):
 def test_a_record_of_another_shape_is_no_record(tmp_path, change):
     path = tmp_path / "run.json"
     path.write_text(json.dumps({**json.loads(a_record().model_dump_json()), **change}))
-    with pytest.raises(InputError, match="is cut short or no record"):
+    with mistake(path, "cut short", "snakemake all"):
         read_record(path)
 
 
 def test_a_record_that_is_not_there_is_said_to_be_missing(tmp_path):
-    with pytest.raises(InputError) as error:
+    with mistake(tmp_path / "none.json", "snakemake all"):
         read_record(tmp_path / "none.json")
-    assert str(error.value) == f"{tmp_path}/none.json: there is no such record; `snakemake all` makes it"
 
 
 def test_a_record_of_another_spec_or_code_is_not_current(tmp_path):
@@ -109,8 +108,7 @@ def test_a_changed_record_is_refused_and_made_anew(tmp_path, capsys):
     path.write_text(path.read_text().replace("81.0", "99.0"))  # of the same size, and a record in every other respect
     assert all_done(folders, "arm")
     assert run_main(collect, root) == 1
-    says = f"error: {path}: was changed after it was written; it is arm-s1.changed now, and `snakemake all` makes the record anew\n"
-    assert capsys.readouterr().err == says
+    names(capsys.readouterr().err, path, "changed", "arm-s1.changed", "snakemake all")
     assert not (root / "runs.parquet").exists()
     # neither the line nor the job takes it for done any more
     assert not all_done(folders, "arm") and not path.exists() and not folders.index("arm").exists()
@@ -134,12 +132,8 @@ def test_an_arm_planned_otherwise_is_not_done(tmp_path, change):
 def test_a_seed_that_is_a_copy_of_another_is_caught(tmp_path):
     same = [(1, 2.0), (2, 1.0)]
     root = write_line(tmp_path / "tiny", curves=[same, [(1, 2.1), (2, 1.1)], same])
-    with pytest.raises(InputError) as error:
+    with mistake("records/arm-s2.json", "arm-s0", "copy", "snakemake all"):
         read_records(Folders.of(root), Plan.read(root).arms)
-    assert str(error.value) == (
-        "records/arm-s2.json: its training loss is that of arm-s0 at every step, to the last digit, and seeds differ: "
-        "one is a copy; remove one of the two and run `snakemake all` again"
-    )
 
 
 def test_seeds_whose_loss_stands_still_are_no_copies(tmp_path):
