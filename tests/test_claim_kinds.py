@@ -5,10 +5,10 @@ import sys
 
 import pytest
 from claim_examples import EXAMPLES, read
+from facts import mistake
 from verdict_samples import Given, around, found
 
 from normbench.claims.kinds import KINDS, Better, Untrainable
-from normbench.core.errors import InputError
 from normbench.core.schema import ROOT
 
 
@@ -33,24 +33,24 @@ def test_a_control_is_read_but_the_test_is_not_about_it():
 
 # fields of a test, what the sentence has to hold
 MISTAKES = [
-    ({"test": "bettter", "a": "x", "b": "y"}, ["here: test.test:", "'bettter'", "did you mean 'better'", "trainable, untrainable, within"]),
+    ({"test": "bettter", "a": "x", "b": "y"}, ["here: test.test:", "'bettter'", "'better'", "trainable, untrainable, within"]),
     ({"a": "x", "b": "y"}, ["here", "'test.test'", "missing"]),
     ({"test": "better", "a": "x"}, ["here", "'test.b'", "missing"]),
-    ({"test": "better", "a": "x", "b": "y", "margn": 1}, ["'margn'", "key of better", "(known: a, b, by, metric, paired, test)"]),
-    ({"test": "better", "a": {"arm": "x", "takes": "best"}, "b": "y"}, ["test.a:", "'takes'", "'take'", "(known: arm, at, take)"]),
+    ({"test": "better", "a": "x", "b": "y", "margn": 1}, ["'margn'", "better", "a, b, by, metric, paired, test"]),
+    ({"test": "better", "a": {"arm": "x", "takes": "best"}, "b": "y"}, ["test.a:", "'takes'", "'take'", "arm, at, take"]),
     ({"test": "better", "a": 3, "b": "y"}, ["test.a:", "the name of an arm", "got 3"]),
     ({"test": "within", "a": "x", "b": "y", "margin": "wide"}, ["test.margin:", "number", "got 'wide'"]),
     ({"test": "within", "a": "x", "b": "y", "margin": -1}, ["test.margin:", "got -1"]),
     ({"test": "constant", "arm": "x", "quantity": "q", "ratio": 1}, ["test.ratio:", "greater than 1", "got 1"]),
     ({"test": "growth", "arm": "x", "quantity": "q", "exponent": 1}, ["here: test:", "'tolerance'", "form: exponential"]),
-    ({"test": "growth", "arm": "x", "quantity": "q", "form": "exponential", "tolerance": 1}, ["'tolerance'", "leave them out"]),
+    ({"test": "growth", "arm": "x", "quantity": "q", "form": "exponential", "tolerance": 1}, ["'tolerance'", "exponential"]),
     ({"test": "growth", "arm": "x", "quantity": "q", "form": "exponentail"}, ["test.form:", "'exponential'", "got 'exponentail'"]),
-    ({"test": "growth", "arm": "x", "exponent": 1, "tolerance": 1}, ["'quantity' or 'along'"]),
+    ({"test": "growth", "arm": "x", "exponent": 1, "tolerance": 1}, ["'quantity'", "'along'"]),
     ({"test": "monotone", "arms": ["x", "y"], "direction": "raising"}, ["test.direction:", "'rising'", "got 'raising'"]),
-    ({"test": "monotone", "arms": ["x"], "direction": "rising"}, ["at least two 'arms'"]),
-    ({"test": "monotone", "direction": "rising"}, ["exactly one of 'arm' and 'arms'"]),
-    ({"test": "monotone", "arm": "x", "direction": "rising"}, ["'quantity' or 'along'"]),
-    ({"test": "monotone", "arms": ["x", "y"], "along": "lr", "direction": "rising"}, ["'quantity' and 'along' are for one 'arm'"]),
+    ({"test": "monotone", "arms": ["x"], "direction": "rising"}, ["two", "'arms'"]),
+    ({"test": "monotone", "direction": "rising"}, ["one of", "'arm'", "'arms'"]),
+    ({"test": "monotone", "arm": "x", "direction": "rising"}, ["'quantity'", "'along'"]),
+    ({"test": "monotone", "arms": ["x", "y"], "along": "lr", "direction": "rising"}, ["'quantity'", "'along'", "one 'arm'"]),
     ({"test": "correlated", "x": "p", "y": "q", "sign": "plus", "arms": ["x"]}, ["test.sign:", "'negative'", "got 'plus'"]),
     ({"test": "correlated", "x": "p", "y": "q", "sign": "positive", "at_least": 1, "arms": ["x"]}, ["test.at_least:", "less than 1"]),
     ({"test": "figure", "arms": []}, ["test.arms:", "at least 1"]),
@@ -59,10 +59,8 @@ MISTAKES = [
 
 @pytest.mark.parametrize("fields, holds", MISTAKES, ids=range(len(MISTAKES)))
 def test_a_mistake_is_one_sentence_with_key_value_and_advice(fields, holds):
-    with pytest.raises(InputError) as error:
+    with mistake(*holds):
         read(**fields)
-    assert [words for words in holds if words not in str(error.value)] == [], error.value
-    assert "\n" not in str(error.value)
 
 
 def test_pairs_are_checked_and_a_metric_of_the_test_goes_before_the_claims():

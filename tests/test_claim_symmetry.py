@@ -4,13 +4,13 @@ import dataclasses
 import math
 
 import pytest
+from facts import mistake
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from verdict_samples import TEN, TESTS, UNRELATED, around, points, powers, sample, series
 
 from normbench.claims.decision import all_of
 from normbench.claims.outcomes import Sample
-from normbench.core.errors import InputError
 
 few = settings(max_examples=40, deadline=None)
 values = st.lists(st.floats(0, 100).map(lambda v: round(v, 2)), min_size=2, max_size=5)
@@ -96,32 +96,30 @@ def test_numbers_of_an_outcome():
 
 
 MISTAKES = [
-    (lambda: sample("a", [90, math.nan]), "sample 'a': seed 1 has the value nan; a diverged run counts with the chance level"),
-    (lambda: sample("a", [math.inf]), "seed 0 has the value inf"),
-    (lambda: sample("a", []), "sample 'a': it has no seeds"),
-    (lambda: Sample("a", (1.0, 2.0), (0, 0), (False, False), "%", "higher"), "seed 0 stands twice"),
-    (lambda: Sample("a", (1.0, 2.0), (0,), (False,), "%", "higher"), "2 values, 1 seeds and 1 diverged flags"),
-    (lambda: sample("a", [1], direction="high"), "'high' is no direction; did you mean 'higher'?"),
-    (lambda: series([[1, 2, math.nan, 3]]), "series 'variance': seed 0 has the value nan at 4"),
-    (lambda: series([[1, 2, 3]]), "seed 0 has 3 values for 4 places"),
-    (lambda: series([[1, 2]], x=(1, 1)), "at least two places, each once"),
-    (lambda: TESTS["better"](around(9), around(9, unit="nats")), "unit is '%' and 'nats'"),
-    (lambda: TESTS["better"](around(9), around(9, direction="lower")), "direction is 'higher' and 'lower'"),
-    (lambda: TESTS["better"](around(9), around(9, metric="test_loss")), "metric is '' and 'test_loss'"),
-    (lambda: TESTS["better"](around(9, direction="none"), around(9, direction="none")), "none can be better"),
-    (lambda: TESTS["better"](around(9), sample("b", [1, 2]), paired=True), "pairs need the same seeds on both sides"),
-    (lambda: TESTS["trainable"](around(9, chance=None), 10.0), "has no chance level"),
-    (lambda: TESTS["growth"](series([[1, 2]], x=(0, 1)), 1.0, 0.1), "growth needs places above 0"),
-    (lambda: TESTS["growth"](series([[1, 2]], x=(1, 2)), form="exponential"), "give at least three"),
-    (lambda: TESTS["monotone"]([around(9), around(9, unit="AP")]), "only the same can be ordered"),
-    (lambda: TESTS["equal"](powers(1), series([[1, 2, 3, 4]] * 3, x=(1, 2, 3, 4)), 1e-3), "at the same places"),
-    (lambda: all_of([]), "it has no parts; it needs at least one test"),
+    (lambda: sample("a", [90, math.nan]), "sample 'a'", "seed 1", "nan", "chance"),
+    (lambda: sample("a", [math.inf]), "sample 'a'", "seed 0", "inf"),
+    (lambda: sample("a", []), "sample 'a'", "no seeds"),
+    (lambda: Sample("a", (1.0, 2.0), (0, 0), (False, False), "%", "higher"), "sample 'a'", "seed 0", "twice"),
+    (lambda: Sample("a", (1.0, 2.0), (0,), (False,), "%", "higher"), "sample 'a'", "2 values", "1 seed", "1 diverged"),
+    (lambda: sample("a", [1], direction="high"), "'high'", "direction", "'higher'"),
+    (lambda: series([[1, 2, math.nan, 3]]), "series 'variance'", "seed 0", "nan", "at 4"),
+    (lambda: series([[1, 2, 3]]), "series 'variance'", "seed 0", "3 values", "4 places"),
+    (lambda: series([[1, 2]], x=(1, 1)), "series 'variance'", "two places", "once"),
+    (lambda: TESTS["better"](around(9), around(9, unit="nats")), "unit", "'%'", "'nats'"),
+    (lambda: TESTS["better"](around(9), around(9, direction="lower")), "direction", "'higher'", "'lower'"),
+    (lambda: TESTS["better"](around(9), around(9, metric="test_loss")), "metric", "''", "'test_loss'"),
+    (lambda: TESTS["better"](around(9, direction="none"), around(9, direction="none")), "better", "none"),
+    (lambda: TESTS["better"](around(9), sample("b", [1, 2]), paired=True), "pairs", "same seeds"),
+    (lambda: TESTS["trainable"](around(9, chance=None), 10.0), "chance"),
+    (lambda: TESTS["growth"](series([[1, 2]], x=(0, 1)), 1.0, 0.1), "growth", "above 0"),
+    (lambda: TESTS["growth"](series([[1, 2]], x=(1, 2)), form="exponential"), "three"),
+    (lambda: TESTS["monotone"]([around(9), around(9, unit="AP")]), "unit", "'%'", "'AP'"),
+    (lambda: TESTS["equal"](powers(1), series([[1, 2, 3, 4]] * 3, x=(1, 2, 3, 4)), 1e-3), "places"),
+    (lambda: all_of([]), "at least one test"),
 ]
 
 
-@pytest.mark.parametrize(("mistake", "wanted"), MISTAKES, ids=range(len(MISTAKES)))
-def test_mistakes_are_one_sentence(mistake, wanted):
-    with pytest.raises(InputError) as error:
-        mistake()
-    assert wanted in str(error.value)
-    assert "\n" not in str(error.value)
+@pytest.mark.parametrize("call, facts", [(call, facts) for call, *facts in MISTAKES], ids=range(len(MISTAKES)))
+def test_mistakes_are_one_sentence(call, facts):
+    with mistake(*facts):
+        call()

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
+from facts import mistake
 from hypothesis import given
 from hypothesis import strategies as st
 
 from normbench.config.code_hash import changed_files, code_of, files_of
 from normbench.config.syntax import pieces
-from normbench.core.errors import InputError
 
 SOURCE = '''"""What it does."""
 
@@ -197,9 +197,9 @@ def test_the_library_counts_for_a_folder_outside(tmp_path):
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path):
     folder = write(tmp_path, {"speech/adapter.py": "from speech import data\n", "speech/data.py": "x = = 1\n"})
-    with pytest.raises(InputError, match=r"data\.py: cannot be read as Python: .*line 1"):
+    with mistake(folder / "speech" / "data.py", "Python", "line 1"):
         code_of(("speech.adapter", folder / "speech" / "adapter.py"))
-    with pytest.raises(InputError, match=r"missing\.py: cannot be read"):
+    with mistake(folder / "speech" / "missing.py", "read"):
         code_of(("speech.missing", folder / "speech" / "missing.py"))
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
+from facts import mistake
 
 from normbench.config.spec import arm_from
 from normbench.config.tasks import load_preparer, read_task
-from normbench.core.errors import InputError
 from normbench.execution import golden
 from normbench.execution.golden_files import FOLDER, STEPS, Golden, GoldenRun, drift, golden_datasets, golden_tasks, read_golden
 
@@ -106,8 +106,8 @@ def test_the_command_finds_what_drifted_and_writes_it_anew(tmp_path, capsys):
 
 def test_a_broken_file_is_named(tmp_path):
     (tmp_path / "wmt.json").write_text("{")
-    with pytest.raises(InputError, match=r"wmt\.json: is missing or broken .* git has it"):
+    with mistake(tmp_path / "wmt.json", "broken", "git"):
         read_golden("wmt", tmp_path)
     (tmp_path / "wmt.json").write_text(WAS.model_dump_json())
-    with pytest.raises(InputError, match=r"wmt\.json: holds runs of the task 'imagenet'"):
+    with mistake(tmp_path / "wmt.json", "'imagenet'"):
         read_golden("wmt", tmp_path)

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from facts import mistake
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from normbench.config.tasks import read_task
-from normbench.core.errors import InputError
 from tasks.imagenet import data
 from tasks.images.augments import IN_MEMORY
 from tasks.images.batches import Batches, Images, InOrder, Order, draw, padding
@@ -125,9 +125,9 @@ def test_evaluation_sees_each_image_once_and_in_order():
 
 
 def test_batch_errors():
-    with pytest.raises(InputError, match=r"^augment: 'crop_flp' is no augmentation of images held in memory; did you mean 'crop_flip'\?"):
+    with mistake("augment", "'crop_flp'", "'crop_flip'"):
         Batches(drawn_at_random(), 4, 0, augment="crop_flp")
-    with pytest.raises(InputError, match=r"^batch_size: 10 samples cannot be shared evenly by 4 processes$"):
+    with mistake("batch_size", "10 samples", "4 processes"):
         Order(100, 10, 0, world_size=4)
 
 

@@ -5,10 +5,9 @@ import io
 import re
 
 import numpy as np
-import pytest
+from facts import mistake
 from PIL import Image
 
-from normbench.core.errors import InputError
 from normbench.reporting.page.embedded import inline_svg
 
 
@@ -31,5 +30,5 @@ def test_a_photograph_is_smaller_in_the_page_and_a_drawing_keeps_every_pixel(tmp
 def test_a_broken_figure_is_one_sentence(tmp_path):
     path = tmp_path / "cut.svg"
     path.write_text("<svg><g>")
-    with pytest.raises(InputError, match=r"cut\.svg: is missing or broken .*draws it again"):
+    with mistake(path, "broken", "draws it again"):
         inline_svg(path, "f", "")

@@ -6,6 +6,7 @@ import sys
 from dataclasses import asdict, replace
 
 import pytest
+from facts import mistake
 
 from normbench.config.code_hash import code_of_arm
 from normbench.config.tasks import load_preparer, owner_of
@@ -91,7 +92,7 @@ def test_the_record_says_how_many_and_how_fast(task, records):
 def test_batches_that_processes_cannot_share_evenly_are_refused(tmp_path):
     from tasks.wmt import training
 
-    with pytest.raises(training.InputError, match="update_freq: 3 batches of a step cannot be shared evenly by 2 processes"):
+    with mistake("update_freq", "3 batches", "2 processes"):
         training._batches_of_a_process(
             training.Recipe(steps=2, max_tokens=8, update_freq=3, lr=1, warmup=1, dropout=0, evaluations=1, beam=1), 2
         )

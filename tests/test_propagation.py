@@ -7,13 +7,13 @@ import math
 import numpy as np
 import pytest
 import torch
+from facts import mistake
 from pydantic import ValidationError
 from torch.nn import functional as F
 
 from normbench import load_method
 from normbench.config.spec import ArmSpec
 from normbench.config.tasks import load_preparer, owner_of
-from normbench.core.errors import InputError
 from normbench.diagnostics.propagation import measure
 from normbench.execution.task_api import Context
 from normbench.models import build_model
@@ -204,7 +204,7 @@ def test_identities_break_where_the_scale_matters(method, params):
 
 
 def test_a_model_without_norms_has_no_scale_to_ignore():
-    with pytest.raises(InputError, match=r"^methods/rescalenet\.py: no norm stands behind a convolution of this model: there is no scale"):
+    with mistake("methods/rescalenet.py", "norm", "convolution", "scale"):
         identities("rescalenet", {}, 1.0)
 
 
@@ -250,5 +250,5 @@ def test_a_recipe_that_cannot_be_says_why(fields, says):
 def test_a_batch_larger_than_the_training_set_is_one_sentence(context):
     folder = context.data / "digits"
     assert len(data.batch("digits", folder, 1197, 0, 0, CPU)[0]) == 1197
-    with pytest.raises(InputError, match=r"^digits: a batch of 1198 samples is wanted and the training images are only 1197$"):
+    with mistake("digits", "batch", "1198", "1197"):
         data.batch("digits", folder, 1198, 0, 0, CPU)

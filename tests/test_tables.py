@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import polars as pl
 import pytest
+from facts import mistake
 from planted import LOST, a_claim, a_paper, measured
 from records_on_disk import run_main, write_line
 
 from normbench.analysis import ledger
 from normbench.config.papers import paper_keys, read_paper
-from normbench.core.errors import InputError
 from normbench.reporting.tables import cell, main, write_table
 
 GRID = {"table": "table 1-2", "setting": "cifar10 wide_resnet depth100"}
@@ -139,7 +139,7 @@ def test_a_guest_gets_a_row_of_its_own_beside_the_papers(tmp_path):
 
 
 def test_a_wrong_published_coordinate_is_a_mistake_that_names_its_place():
-    with pytest.raises(InputError, match=r"^papers/skipinit.yaml: tables.depths.rows.r: reported: .*divide_sqrt3.* did you mean"):
+    with mistake("papers/skipinit.yaml: tables.depths.rows.r: reported", "divide_sqrt3", "did you mean"):
         only_cell({"reported": {"method": "divide_sqrt3"}}, measured({}))
 
 
@@ -160,7 +160,7 @@ def test_a_table_of_runs_that_two_frameworks_trained_is_one_sentence(tmp_path):
     parts = {"one": {"arms": {"top1": "a"}}, "two": {"arms": {"top1": "b"}}}
     versions = pl.Series(["torch 2.14.1", "torch 2.15.0"] * 2)
     written(tmp_path, parts, replace(found, runs=found.runs.with_columns(engine=versions)))  # versions may differ
-    with pytest.raises(InputError, match=r"was trained by detectron2 and .* by torchvision, and a table of imagenet has one engine"):
+    with mistake("detectron2", "torchvision", "imagenet", "engine"):
         written(tmp_path, parts, replace(found, runs=found.runs.with_columns(engine=pl.col("arm").replace(engines))))
 
 

@@ -4,11 +4,11 @@ import math
 
 import pytest
 import torch
+from facts import mistake
 from residual_nets import WEIGHTS, conv, normal, norms, site, small, standing, weights_of
 from scipy import integrate, stats
 from torch import nn
 
-from normbench.core.errors import InputError
 from normbench.hooks.methods import load_method
 from normbench.hooks.reparametrization import ScaledWeightStandardization
 from normbench.hooks.residual import ScaledSum
@@ -65,7 +65,7 @@ def test_scaled_relu_of_a_gaussian_has_mean_zero_and_deviation_one():
 
     assert moment(1) == pytest.approx(0, abs=1e-9)
     assert moment(2) == pytest.approx(1, abs=1e-9)
-    with pytest.raises(InputError, match="derived for ReLU, got GELU"):
+    with mistake("ReLU", "GELU"):
         method.activation(site("activation"), method.params(scaled_relu=True), nn.GELU())
 
 
