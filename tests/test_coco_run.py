@@ -1,11 +1,13 @@
 """Runs of the coco task: whole, killed and taken up again, diverged, refused; what is measured; and how the engine is chosen."""
 
+import contextlib
 import importlib.util
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from clock import Clock
 from detectors import CPU, MODEL, RECIPE, an_arm, built, context, small_scenes
 from facts import mistake
 from PIL import Image
@@ -96,6 +98,32 @@ def test_a_run_that_diverges_is_a_result_with_its_step_and_cause(root, engine, l
     assert result.trained.status == "diverged" and 1 <= result.trained.step <= 8
     assert result.trained.cause in ("the training loss is not finite", "the training loss exceeded 10,000")
     assert set(result.metrics) == {"skipped_annotations", "skipped_images"}
+
+
+def watched(clock, monkeypatch, seconds: float, losses: list[float], progress=None):
+    """What a monitor has of steps that took so many seconds each and had these losses."""
+    monkeypatch.setattr(monitor, "time", clock)
+    detector = torch.nn.Linear(1, 1)
+    optimizer = torch.optim.SGD(detector.parameters(), lr=0.1)
+    with monitor.Monitor(detector, optimizer, Recipe(**RECIPE), 8, Context(CPU, Path(), progress=progress), dict) as watching:
+        watching.resume({})
+        with contextlib.suppress(monitor.Diverged):
+            for done, loss in enumerate(losses, 1):
+                clock.now += seconds
+                watching.after_step(done, {"loss": loss})
+    return watching.trained
+
+
+@pytest.mark.parametrize("seconds, told", [(0.2, [1, 4, 7]), (2.0, [1, 2, 3, 4, 5, 6, 7, 8])])
+def test_progress_is_told_at_most_twice_a_second_and_of_each_slow_step(monkeypatch, seconds, told):
+    steps = []
+    watched(Clock(), monkeypatch, seconds, [1.0] * 8, lambda step, total, loss: steps.append(step))
+    assert steps == told
+
+
+def test_a_diverged_run_took_the_time_of_all_its_steps(monkeypatch):
+    trained = watched(Clock(), monkeypatch, 2, [1.0, 1.0, float("nan"), 1.0])
+    assert (trained.status, trained.step, trained.seconds, trained.step_seconds, trained.samples) == ("diverged", 3, 6, 6, 3 * 2)
 
 
 def test_a_method_that_cannot_stand_is_refused_with_its_sentence(root):

@@ -1,11 +1,11 @@
 """What a training says of its time, by a clock that only its batches and its evaluation move."""
 
-from dataclasses import dataclass
 from itertools import islice
 from types import SimpleNamespace
 
 import pytest
 import torch
+from clock import Clock
 from records_on_disk import CODE, SPEC
 from trainings import BATCH, batches, evaluate, poisoned, recipe, small_net, training
 
@@ -19,26 +19,6 @@ from normbench.training.distributed import Processes
 from normbench.training.loop import Trained, fit
 
 
-@dataclass
-class Clock:
-    """Stands where a module has `time`."""
-
-    now: float = 1000.0
-
-    def perf_counter(self) -> float:
-        return self.now
-
-    def slow(self, seconds: float, source=batches):
-        """Batches that come after so many seconds each."""
-
-        def waited_for(start):
-            for found in source(start):
-                self.now += seconds
-                yield found
-
-        return waited_for
-
-
 @pytest.fixture
 def clock(monkeypatch) -> Clock:
     clock = Clock()
@@ -50,7 +30,7 @@ def clock(monkeypatch) -> Clock:
 @pytest.mark.parametrize("seconds, told", [(0.2, [1, 4, 7]), (0.3, [1, 3, 5, 7]), (2.0, [1, 2, 3, 4, 5, 6, 7, 8])])
 def test_progress_is_told_at_most_twice_a_second_and_of_each_slow_step(clock, seconds, told):
     steps = []
-    fit(training(small_net(), recipe(), batches=clock.slow(seconds), progress=lambda step, total, loss: steps.append(step)))
+    fit(training(small_net(), recipe(), batches=clock.slow(seconds, batches), progress=lambda step, total, loss: steps.append(step)))
     assert steps == told
 
 
@@ -63,7 +43,7 @@ def test_evaluations_are_part_of_the_seconds_and_not_of_the_steps(clock):
         clock.now += 10
         return evaluate(model)
 
-    trained = fit(training(small_net(), recipe(evaluations=2), batches=clock.slow(1), evaluate=slow_evaluation))
+    trained = fit(training(small_net(), recipe(evaluations=2), batches=clock.slow(1, batches), evaluate=slow_evaluation))
     assert times(trained) == ("finished", 8 + 2 * 10, 8, 8 * BATCH)
 
 
@@ -80,7 +60,7 @@ def test_what_came_before_a_stop_counts_and_the_pause_does_not(clock, tmp_path):
     with pytest.raises(StopIteration):
         fit(training(small_net(), recipe(), tmp_path / "run.pt", every=0, batches=clock.slow(1, five)))
     clock.now += 1000
-    trained = fit(training(small_net(), recipe(), tmp_path / "run.pt", batches=clock.slow(1)))
+    trained = fit(training(small_net(), recipe(), tmp_path / "run.pt", batches=clock.slow(1, batches)))
     assert times(trained) == ("finished", 8, 8, 8 * BATCH)
 
 

@@ -9,6 +9,7 @@ import signal
 
 import pytest
 import torch
+from clock import Clock
 from facts import mistake
 from fairseq_cli import train as fairseq_train
 
@@ -223,3 +224,14 @@ def test_the_task_is_found():
     assert load_adapter("wmt") is adapter
     arm = an_arm()
     assert arm_from({**arm.__dict__}) == arm
+
+
+@pytest.mark.parametrize("seconds, told", [(0.2, [1, 4, 7]), (2.0, [1, 2, 3, 4, 5, 6, 7, 8])])
+def test_progress_is_told_at_most_twice_a_second_and_of_each_slow_step(monkeypatch, seconds, told):
+    clock, steps = Clock(), []
+    monkeypatch.setattr(adapter, "time", clock)
+    show = adapter._shown(context(progress=lambda step, total, loss: steps.append((step, total))), 8)
+    for step in range(1, 9):
+        clock.now += seconds
+        show(step, 1.0)
+    assert steps == [(step, 8) for step in told]
