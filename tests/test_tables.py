@@ -139,7 +139,7 @@ def test_a_guest_gets_a_row_of_its_own_beside_the_papers(tmp_path):
 
 
 def test_a_wrong_published_coordinate_is_a_mistake_that_names_its_place():
-    with mistake("papers/skipinit.yaml: tables.depths.rows.r: reported", "divide_sqrt3", "did you mean"):
+    with mistake("papers/skipinit.yaml: tables.depths.rows.r: reported", "divide_sqrt3", "'skipinit / "):
         only_cell({"reported": {"method": "divide_sqrt3"}}, measured({}))
 
 
