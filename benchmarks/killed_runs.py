@@ -30,7 +30,7 @@ from benchmarks.planning import copy
 from normbench.core.files import write_json
 from normbench.execution.records import read_record
 
-RUNS = 40
+RUNS = 24
 SHORTEST, LONGEST = 0.05, 0.9  # from the start of a command to its kill, of the seconds of an undisturbed build
 ADVICE = ("--unlock", "--rerun-incomplete", "LockException", "IncompleteFilesException", "Traceback")
 COMMAND = [sys.executable, "-m", "snakemake", "all", "--config", "tier=tiny", "papers=skipinit", "tasks=imagenet"]

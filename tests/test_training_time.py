@@ -9,9 +9,10 @@ from clock import Clock
 from records_on_disk import CODE, SPEC
 from trainings import BATCH, batches, evaluate, poisoned, recipe, small_net, training
 
-from normbench.execution import job
+from normbench.execution import job, stopwatch
 from normbench.execution.progress import Reporter
 from normbench.execution.records import Record, read_record
+from normbench.execution.stopwatch import Stopwatch
 from normbench.execution.task_api import Result
 from normbench.planning.folders import Folders
 from normbench.training import loop
@@ -23,7 +24,7 @@ from normbench.training.loop import Trained, fit
 def clock(monkeypatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(loop, "time", clock)
-    monkeypatch.setattr(job, "time", clock)
+    monkeypatch.setattr(stopwatch, "time", clock)
     return clock
 
 
@@ -68,7 +69,11 @@ def record_of(clock: Clock, monkeypatch, folder, trained: Trained, seconds: floa
     """The record of a run that took so many seconds and came to `trained`."""
 
     def run(spec, seed, context) -> Result:
-        clock.now += seconds
+        for step in range(round(seconds)):
+            clock.now += 1
+            context.progress(step, 10, 1.0)
+        if trained.status == "killed":
+            raise KeyboardInterrupt
         return Result(trained)
 
     monkeypatch.setattr(job, "load_adapter", lambda task: SimpleNamespace(run=run))
@@ -89,3 +94,25 @@ def test_a_run_that_diverged_in_its_first_step_has_seconds_and_no_speed(clock, m
     trained = Trained(status="diverged", step=1, seconds=6)
     record = record_of(clock, monkeypatch, tmp_path, trained, seconds=7)
     assert (record.seconds, record.step_seconds, record.samples_per_second) == (7, 0, None)
+
+
+def test_the_seconds_of_a_process_that_was_killed_count_up_to_its_last_look(clock, monkeypatch, tmp_path):
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            record_of(clock, monkeypatch, tmp_path, Trained(status="killed"), seconds=13)
+        clock.now += 1000
+    assert record_of(clock, monkeypatch, tmp_path, Trained(), seconds=7).seconds == 10 + 10 + 7
+    assert not list((tmp_path / "tiny" / "checkpoints").glob("*"))
+
+
+def test_the_seconds_of_other_code_do_not_count(tmp_path):
+    watch = Stopwatch(tmp_path / "run.seconds", "this code")
+    assert watch.seconds() < Stopwatch(tmp_path / "run.seconds", "this code").seconds() + 1
+    (tmp_path / "run.seconds").write_text('{"identity": "other code", "seconds": 1000}')
+    assert Stopwatch(tmp_path / "run.seconds", "this code").seconds() < 1000 <= Stopwatch(tmp_path / "run.seconds", "other code").seconds()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"identity": "this code", "seconds": "many"}'])
+def test_what_cannot_be_read_counts_nothing(text, tmp_path):
+    (tmp_path / "run.seconds").write_text(text)
+    assert Stopwatch(tmp_path / "run.seconds", "this code").seconds() < 1000

@@ -32,6 +32,7 @@ from normbench.execution.index import is_trained, write_index
 from normbench.execution.progress import Reporter
 from normbench.execution.records import write_record
 from normbench.execution.run_record import make_record
+from normbench.execution.stopwatch import Stopwatch
 from normbench.execution.task_api import Context
 from normbench.execution.unfinished import forget_failure, note_failure
 from normbench.execution.work_stealing import LOOK_EVERY, held, runs_elsewhere
@@ -171,23 +172,28 @@ def train_run(place: Place, content: dict[str, Any], seed: int) -> None:
     """One run from its spec to its record, which the first of its processes writes."""
     spec, folders, reporter = arm_from(content["spec"]), place.folders, place.reporter
     run = run_id(content["arm"], seed)
-    tier = read_tier(folders.tier)
-    checkpoints = Checkpoints(folders.checkpoint(run), digest({"spec": content["spec"], "code": content["code"]}), tier.checkpoint_seconds)
+    identity = digest({"spec": content["spec"], "code": content["code"]})
+    checkpoints = Checkpoints(folders.checkpoint(run), identity, read_tier(folders.tier).checkpoint_seconds)
+    stopwatch = Stopwatch(checkpoints.path.with_suffix(".seconds"), identity)
+
+    def progress(step: int, total: int, loss: float) -> None:
+        stopwatch.look()
+        reporter.step(run, step, total, loss)
+
     context = Context(
         device=place.device,
         data=place.data,
         checkpoints=checkpoints,
         norms=_recorded_norms(folders, spec.source, seed),
-        progress=(lambda step, total, loss: reporter.step(run, step, total, loss)) if place.processes.first else None,
+        progress=progress if place.processes.first else None,
         picture=folders.picture(run),
         rank=place.processes.rank,
         world_size=place.processes.size,
     )
     if context.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
-    began = time.perf_counter()
     result = load_adapter(spec.task).run(spec, seed, context)
-    seconds = time.perf_counter() - began
+    seconds = stopwatch.seconds()
     if not place.processes.first:
         return
     if result.trained.norms:
@@ -201,8 +207,9 @@ def train_run(place: Place, content: dict[str, Any], seed: int) -> None:
 
 def _forget_checkpoints(path: Path) -> None:
     """Those of a run that has its record, and what processes left half written or unforgotten that were killed in the middle of it."""
-    for place in (path, *path.parent.glob(f"{path.name}.before"), *path.parent.glob(f".{path.name}.*")):
-        place.unlink(missing_ok=True)
+    for name in (path.name, path.with_suffix(".seconds").name):
+        for place in (path.with_name(name), *path.parent.glob(f"{name}.before"), *path.parent.glob(f".{name}.*")):
+            place.unlink(missing_ok=True)
     shutil.rmtree(path.with_suffix(""), ignore_errors=True)  # of a framework that keeps its own
 
 
