@@ -3,8 +3,8 @@
     python -m benchmarks.killed_runs [--kills 50] [--seed 0]
 
 Works on a copy of the repository in a temporary folder, whose tiny tier has one sweep of RUNS runs of half a second with checkpoints
-all the time. A first build is left alone. Then builds are struck by SIGKILL at random moments: the main process, a training, or the main
-process with all that it started, as a power cut would. Each time the same command is typed again. Whenever a build gets to its end it is
+all the time. A first build is left alone. Then builds are struck by SIGKILL at random moments: the main process, a rule's process
+(a training, mostly), or the main process with all that it started, as a power cut would. Each time the same command is typed again. Whenever a build gets to its end it is
 compared with the first one and begun anew. Writes build/benchmarks/killed_runs.json; the exit code is 1 where a record differs, a run is
 missing or twice there in the tables or in MLflow, or the command asked for anything else than to be typed again.
 """
@@ -12,6 +12,7 @@ missing or twice there in the tables or in MLflow, or the command asked for anyt
 import argparse
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -32,6 +33,7 @@ from normbench.execution.records import read_record
 
 RUNS = 24
 SHORTEST, LONGEST = 0.05, 0.9  # from the start of a command to its kill, of the seconds of an undisturbed build
+BESIDE = re.compile(r"normbench\.execution\.(progress|mlflow_watch)|bash -c")  # displays, and shells around a rule's process
 ADVICE = ("--unlock", "--rerun-incomplete", "LockException", "IncompleteFilesException", "Traceback")
 COMMAND = [sys.executable, "-m", "snakemake", "all", "--config", "tier=tiny", "papers=skipinit", "tasks=imagenet"]
 
@@ -89,8 +91,8 @@ def strike(main: subprocess.Popen, way: str, chance: random.Random) -> bool:
     """Whether there was anything to kill."""
     process = psutil.Process(main.pid)
     everything = process.children(recursive=True)
-    trainings = [child for child in everything if "normbench.execution.job" in _words(child) and "python" in _words(child).split()[0]]
-    victims = {"main": [process], "job": [chance.choice(trainings)] if trainings else [], "both": [process, *everything]}[way]
+    at_work = [child for child in everything if (words := _words(child)) and " -m normbench." in words and not BESIDE.search(words)]
+    victims = {"main": [process], "job": [chance.choice(at_work)] if at_work else [], "both": [process, *everything]}[way]
     for victim in victims:
         try:
             victim.send_signal(signal.SIGKILL)
