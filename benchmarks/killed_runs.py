@@ -3,10 +3,11 @@
     python -m benchmarks.killed_runs [--kills 50] [--seed 0]
 
 Works on a copy of the repository in a temporary folder, whose tiny tier has one sweep of RUNS runs of half a second with checkpoints
-all the time. A first build is left alone. Then builds are struck by SIGKILL at random moments: the main process, a rule's process
-(a training, mostly), or the main process with all that it started, as a power cut would. Each time the same command is typed again. Whenever a build gets to its end it is
-compared with the first one and begun anew. Writes build/benchmarks/killed_runs.json; the exit code is 1 where a record differs, a run is
-missing or twice there in the tables or in MLflow, or the command asked for anything else than to be typed again.
+all the time. A first build is left alone. Then builds are struck by SIGKILL at random moments: the main process, a rule's process (a
+training, mostly), or the main process with all that it started, as a power cut would. Each time the same command is typed again.
+Whenever a build gets to its end it is compared with the first one and begun anew. Writes build/benchmarks/killed_runs.json; the exit code
+is 1 where a record differs, a run is missing or twice there in the tables or in MLflow, or the command asked for anything else than to be
+typed again.
 """
 
 import argparse
