@@ -33,7 +33,7 @@ from normbench.core.files import write_json
 from normbench.execution.records import read_record
 
 RUNS = 24
-SHORTEST, LONGEST = 0.05, 0.9  # from the start of a command to its kill, of the seconds of an undisturbed build
+SHORTEST, LONGEST = 0.04, 0.55  # from the start of a command to its kill, of the seconds of a first build, which also makes its data
 BESIDE = re.compile(r"normbench\.execution\.(progress|mlflow_watch)|bash -c")  # displays, and shells around a rule's process
 ADVICE = ("--unlock", "--rerun-incomplete", "LockException", "IncompleteFilesException", "Traceback")
 COMMAND = [sys.executable, "-m", "snakemake", "all", "--config", "tier=tiny", "papers=skipinit", "tasks=imagenet"]
