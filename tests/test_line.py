@@ -25,7 +25,7 @@ NUMBERS = ["run", "arm", "seed", "status", "metric", "value"]
 
 
 def snakemake(build: Path, *config: str) -> subprocess.CompletedProcess:
-    words = ["tier=tiny", "papers=norm_matters", f"build={build}", *config]
+    words = ["tier=tiny", "papers=norm_matters", "methods=batch_norm,l1_batch_norm", f"build={build}", *config]
     return subprocess.run([*SNAKEMAKE, "--config", *words], cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True)
 
 
@@ -73,6 +73,7 @@ def test_the_line_ends_with_everything_that_it_promises(made):
     assert (made / "mlflow.db").is_file()
     found = pd.read_parquet(root / "runs.parquet")
     assert set(found.run) == {f"{arm}-s{seed}" for arm, entry in plan["arms"].items() for seed in entry["seeds"]}
+    assert set(found.method) == {"batch_norm", "l1_batch_norm"} and len(set(found.task)) > 1
     assert set(found.tier) == {"tiny"} and (found.status == "finished").any()
     assert not list(root.glob("checkpoints/*"))
 

@@ -64,16 +64,16 @@ def test_another_build_takes_all_up_and_trains_nothing(source, tmp_path):
     pack, _ = packed(build, tmp_path / "packs")
     assert state(build) == before and packed_runs(pack) == records(build).keys()
     other = tmp_path / "other"
-    done = carried("all", other, pack)
+    done = carried("claims", other, pack)
     said = done.stdout + done.stderr
     assert done.returncode == 0 and "rule train" not in said, said
     assert not list(other.glob("tiny/jobs/*")) and not (other / "tiny" / "logs").exists()
     assert records(other) == records(build)
     for name in ("runs.parquet", "curves.parquet", "probes.parquet", "plan.json"):
         assert (other / "tiny" / name).read_bytes() == (build / "tiny" / name).read_bytes(), name
-    assert (other / "tiny" / "report.html").is_file()
+    assert (other / "tiny" / "claims.csv").is_file()
     marks = state(other)
-    again = carried("all", other, pack)
+    again = carried("claims", other, pack)
     assert again.returncode == 0 and {n: a for n, a in state(other).items() if "building" not in n} == {
         n: a for n, a in marks.items() if "building" not in n
     }

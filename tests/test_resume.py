@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trainings import batch, batches, recipe, small_net, small_resnet, training
 
-from normbench.execution.job import _forget_checkpoints
+from normbench.execution.leftovers import forget_checkpoints
 from normbench.training.checkpoint import Checkpoints
 from normbench.training.loop import fit
 
@@ -216,6 +216,6 @@ def test_a_run_that_has_its_record_leaves_no_checkpoint_behind_and_those_of_othe
     for name in own + others:
         (tmp_path / name).write_bytes(b"")
     (tmp_path / "run-s1").mkdir()
-    _forget_checkpoints(tmp_path / "run-s1.pt")
+    forget_checkpoints(tmp_path / "run-s1.pt")
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(others)
-    _forget_checkpoints(tmp_path / "run-s1.pt")
+    forget_checkpoints(tmp_path / "run-s1.pt")

@@ -56,7 +56,12 @@ def test_seeds_of_an_arm_that_lacks_others_are_taken_up_and_the_arm_is_trained_o
     pipeline = opened(build, pack)
     arms = set(arms_of(pipeline))
     assert not pipeline.done and arms <= left_to_train(pipeline)
+    begun = {seed: pipeline.folders.checkpoint(run_id(min(arms), seed)) for seed in (0, 1)}
+    for checkpoint in begun.values():
+        checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        checkpoint.write_bytes(b"of a training that was interrupted")
     take_up(pipeline)
+    assert begun[0].exists() and not begun[1].exists(), "a run that has its record has nothing to go on from"
     assert records(build).keys() == {f"{run_id(arm, 1)}.json" for arm in arms}
     assert not (build / "tiny" / "index").exists()
 

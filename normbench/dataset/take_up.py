@@ -23,6 +23,7 @@ from normbench.dataset.value_faults import run_problems
 from normbench.execution.collect import run_rows
 from normbench.execution.columns import RUNS
 from normbench.execution.index import is_trained, write_index
+from normbench.execution.leftovers import forget_checkpoints
 from normbench.execution.records import Record, read_record
 from normbench.execution.tables import table_of
 from normbench.planning.folders import Folders
@@ -124,3 +125,4 @@ def _write(folders: Folders, pack: Pack, archive: zipfile.ZipFile, run: str) -> 
             data = pack.read(archive, kind, run)
             with whole_file(place(folders, run)) as file:
                 file.write(data)
+    forget_checkpoints(folders.checkpoint(run))

@@ -9,7 +9,6 @@ does not keep the others from running: the exit code is 1 at the end, with one s
 import argparse
 import contextlib
 import os
-import shutil
 import sys
 import time
 import traceback
@@ -29,6 +28,7 @@ from normbench.core.files import read_json, whole_file, write_json
 from normbench.core.gc_tuning import leave_imports_alone
 from normbench.execution.data_folder import without_colon
 from normbench.execution.index import is_trained, write_index
+from normbench.execution.leftovers import forget_checkpoints
 from normbench.execution.progress import Reporter
 from normbench.execution.records import write_record
 from normbench.execution.run_record import make_record
@@ -163,7 +163,7 @@ def _train_unless_done(place: Place, content: dict[str, Any], seed: int) -> None
     done = place.processes.first and is_trained(folders, content, seed)
     if any_of([done], place.device)[0]:
         if done:
-            _forget_checkpoints(folders.checkpoint(run_id(content["arm"], seed)))
+            forget_checkpoints(folders.checkpoint(run_id(content["arm"], seed)))
     elif not place.shared or source is None or is_trained(folders, read_json(folders.arm(source)), seed):
         train_run(place, content, seed)
 
@@ -201,16 +201,8 @@ def train_run(place: Place, content: dict[str, Any], seed: int) -> None:
             np.savez(file, **result.trained.norms)
     record = make_record(content, seed, result, seconds, tier=folders.tier, device=place.device, world_size=place.processes.size)
     write_record(record, folders.record(run))
-    _forget_checkpoints(checkpoints.path)
+    forget_checkpoints(checkpoints.path)
     reporter.finished(run, result.trained.status)
-
-
-def _forget_checkpoints(path: Path) -> None:
-    """Those of a run that has its record, and what processes left half written or unforgotten that were killed in the middle of it."""
-    for name in (path.name, path.with_suffix(".seconds").name):
-        for place in (path.with_name(name), *path.parent.glob(f"{name}.before"), *path.parent.glob(f".{name}.*")):
-            place.unlink(missing_ok=True)
-    shutil.rmtree(path.with_suffix(""), ignore_errors=True)  # of a framework that keeps its own
 
 
 def _device(processes: Processes) -> torch.device:
@@ -234,7 +226,7 @@ def _recorded_norms(folders: Folders, source: str | None, seed: int) -> dict[str
     path = folders.norms(run_id(source, seed))
     if not path.is_file():
         raise InputError(
-            f"{path}: the weight norms of {source} seed {seed} are not there (that run diverged or was not trained), "
+            f"{path}: the weight norms of {source} seed {seed} are not there (that run diverged, was not trained, or has no kernels), "
             "and this run needs them"
         )
     with np.load(path, allow_pickle=False) as file:
