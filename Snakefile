@@ -95,7 +95,8 @@ onsuccess:
 onerror:
     # What only looks has said what is wrong. Otherwise verdicts and page are made of what there is, unless this was told to stop.
     if not asked() & LOOKS:
-        print("normbench: something failed, see above; what is done is kept, and the same command goes on from there", file=sys.stderr)
+        what = "told to stop" if told_to_stop() else "something failed, see above"
+        print(f"normbench: {what}; what is done is kept, and the same command goes on from there", file=sys.stderr)
         if (not asked() or "all" in asked()) and not told_to_stop():
             subprocess.run([sys.executable, "-m", "normbench.reporting.so_far", f"--config={json.dumps(config)}", "--ended"])
     release()

@@ -14,18 +14,19 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from normbench.core.command import command
 from normbench.core.files import whole_file
 
 VEGA_LITE = "6.4"
 
 
-def main() -> int:
+@command
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, required=True)
     args = parser.parse_args()
     with whole_file(args.output, "w") as file:
         file.write(packed_library())
-    return 0
 
 
 def pack(text: str) -> str:
