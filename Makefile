@@ -19,7 +19,7 @@ all: $(READY)
 test: $(READY)
 	python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore tests/slurm
 
-# In about two minutes: all but the tests marked slow.
+# In two to three minutes: all but the tests marked slow.
 test-fast: $(READY)
 	python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore tests/slurm -m "not slow"
 

@@ -11,12 +11,14 @@ from normbench.analysis.results import Measured
 from normbench.claims.kinds.equal import known
 from normbench.claims.outcomes import Series
 from normbench.config.papers import PAPERS, read_paper
+from normbench.execution.unfinished import Unfinished
 
 FLAT = {k: [1.0, 1.5, 2.0] for k in range(1, 5)}
 EQUAL = {"test": "equal", "a": "a", "b": "b", "quantity": "variance_end", "rtol": 1e-9}
 KNOWN = {"test": "equal", "a": "a", "value": 1.0, "quantity": "variance_end", "rtol": 1e-9}
 X, Y = "train_loss", "test_top1"
 ARMS = [*"abcdefgh"]
+FAILED = Unfinished("h", "[]", "imagenet", "cifar10", "cnn10", "batch_norm", 3, 0, "failed", "a planted fault", "logs/some.log")
 CORRELATED = {"test": "correlated", "x": X, "y": Y, "sign": "negative", "arms": ARMS}
 RISING = {name: [i - 0.2, i + 0.1, i + 0.1] for i, name in enumerate(ARMS, 1)}
 NOISE = [0.3, -0.4, 0.2, 0.5, -0.3, -0.2, 0.4, -0.5]
@@ -105,6 +107,13 @@ def test_an_arm_whose_method_refuses_is_left_out_and_n_says_so():
     gone = both(RISING, FALLING, statuses=dict.fromkeys(ARMS, "refused"))
     row = row_of(CORRELATED, gone)
     assert (row["verdict"], row["because"]) == ("not run", "the method batch_norm refuses to stand in this model.")
+
+
+def test_an_arm_that_failed_is_not_left_out_for_the_verdict_would_be_of_fewer():
+    found = both(RISING, FALLING)
+    without = Measured(found.plan, found.runs.filter(pl.col("arm") != "h"), found.curves, found.probes, {"h": FAILED})
+    row = row_of(CORRELATED, without)
+    assert row["verdict"] == "not run" and row["because"].startswith("failed: a planted fault (logs/some.log)")
 
 
 def test_a_correlation_of_at_least_some_size_needs_that_size():

@@ -7,6 +7,7 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
+from packs import pack_of
 from records_on_disk import write_index
 from test_plan_file import state
 from test_selections import invented
@@ -50,8 +51,8 @@ def code_of(folders: Folders, arm: str) -> dict:
     return json.loads(folders.arm(arm).read_text())["code"]
 
 
-def run(folders: Folders, *words: str) -> int:
-    config = json.dumps({**SELECTION, "build": str(folders.build)})
+def run(folders: Folders, *words: str, **more: str) -> int:
+    config = json.dumps({**SELECTION, "build": str(folders.build), **more})
     with mock.patch.object(sys, "argv", ["so_far", "--config", config, *words]), mock.patch("os.nice"):
         return so_far.main()
 
@@ -119,3 +120,10 @@ def test_nothing_finished_is_said_and_nothing_made(tmp_path, capsys):
     folders = Folders(tmp_path, "tiny")
     assert run(folders) == 0
     assert "none of its" in capsys.readouterr().out and not folders.root.exists()
+
+
+def test_what_a_pack_offers_and_nobody_has_taken_up_is_not_finished(build, tmp_path, capsys):
+    pack = pack_of(open_pipeline({**SELECTION, "build": str(build.build)}), tmp_path)
+    other = Folders(tmp_path / "other", "tiny")
+    assert run(other, pack=str(pack)) == 0
+    assert "none of its" in capsys.readouterr().out and not other.root.exists()

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 
 import pytest
-from copies import copy_repository, printed
+from copies import copy_repository, printed, run_python
 from facts import mistake
 from hypothesis import given
 from hypothesis import strategies as st
@@ -151,6 +151,30 @@ def test_a_selection_leaves_only_what_it_names_and_what_that_needs():
     plan = make_plan("quick", Selection(papers=("norm_matters",), methods=("l1_batch_norm",)))
     assert {plan.arms[arm].method for arm in plan.selected} == {"l1_batch_norm"}
     assert list(plan.papers) == ["norm_matters"] and len(plan.arms) > len(plan.selected) > 0
+
+
+BROKEN = """from pathlib import Path
+from normbench.planning.make import Selection, make_plan
+from normbench.planning.plan import Plan
+selection = Selection(papers=("norm_matters",))
+plan = make_plan("tiny", selection)
+plan.write(Path("written"))
+assert Plan.read(Path("written")).left_out == plan.left_out
+for (paper, arm), because in plan.left_out.items():
+    print(arm, because)
+print("planned", sorted({spec.method for spec in plan.arms.values()}))
+make_plan("tiny", Selection(methods=("l1_batch_norm",)))"""
+
+
+def test_a_papers_method_whose_file_is_broken_costs_its_arms_only_unless_it_is_asked_for(tmp_path):
+    copy_repository(tmp_path)
+    (tmp_path / "methods" / "l1_batch_norm.py").write_text("def norm(site p):\n")
+    done = run_python(BROKEN, tmp_path)
+    *lost, planned = done.stdout.splitlines()
+    assert {"resnet50_l1", "l1_float16"} <= {line.split()[0] for line in lost}, done.stderr
+    assert all("l1_batch_norm.py" in line and "line 1" in line for line in lost)
+    assert "'batch_norm'" in planned and "l1_batch_norm" not in planned
+    assert done.returncode == 1 and "l1_batch_norm.py: line 1" in done.stderr.splitlines()[-1]
 
 
 def test_a_selected_arm_brings_the_one_whose_norms_it_uses(monkeypatch):

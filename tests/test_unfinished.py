@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from records_on_disk import a_record, write_line
+from records_on_disk import CODE, a_record, write_line
 
 from normbench.core.errors import InputError
 from normbench.execution import job
@@ -13,6 +13,7 @@ from normbench.execution.progress import Reporter
 from normbench.execution.records import write_record
 from normbench.execution.tables import read_table
 from normbench.execution.unfinished import find_unfinished, read_unfinished, write_unfinished
+from normbench.planning import pipeline
 from normbench.planning.folders import Folders
 from normbench.planning.pipeline import write_jobs
 from normbench.planning.plan import Plan
@@ -30,6 +31,12 @@ def line(tmp_path) -> Folders:
 
 def place(folders: Folders) -> Place:
     return Place(folders, folders.build, torch.device("cpu"), Processes(), Reporter(folders.root / "progress.json"), job="some")
+
+
+@pytest.fixture(autouse=True)
+def invented_code(monkeypatch):
+    """The records' own: they are no task's."""
+    monkeypatch.setattr(pipeline, "code_of_arm", lambda spec: CODE)
 
 
 def of_arm(folders: Folders, ended: bool = False):
@@ -63,6 +70,11 @@ def test_what_began_and_left_no_word_has_failed_once_no_job_is_left(line):
     assert (of_arm(line).status, of_arm(line).log) == ("not finished", "logs/killed.log")
     ended = of_arm(line, ended=True)
     assert (ended.status, ended.log) == ("failed", "logs/killed.log") and "killed" in ended.because
+
+
+def test_a_record_of_other_code_is_no_trained_seed(line):
+    write_record(a_record(1, code={"method": "other", "task": "2"}), line.record("arm-s1"))
+    assert of_arm(line).trained == 1
 
 
 def test_the_file_is_read_as_it_was_written(line):

@@ -74,3 +74,8 @@ def joined(words: Sequence[str]) -> str:
 def counted(n: int, what: str) -> str:
     """1 seed, 3 seeds."""
     return f"{n} {what}" if n == 1 else f"{n} {what}s"
+
+
+def listed(text: str) -> list[str]:
+    """The names in a user's list of them, with blanks or commas between."""
+    return text.replace(",", " ").split()

@@ -11,7 +11,6 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +18,12 @@ from pydantic import ValidationError
 
 from normbench.config.code_hash import code_of_arm
 from normbench.config.spec import canonical, run_id
+from normbench.core.command import command
 from normbench.core.errors import InputError
 from normbench.core.files import read_json, whole_file
 from normbench.core.formatting import counted
 from normbench.dataset.packed_records import number_fault
+from normbench.execution.code_version import package_version
 from normbench.execution.records import Record
 from normbench.planning.folders import SHORT, Folders
 from normbench.planning.pipeline import arm_content, arm_digest, open_pipeline
@@ -32,17 +33,14 @@ from normbench.planning.record_pack import FORMAT, MANIFEST, PLACES, SUFFIX, Man
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip archive knows
 
 
-def main() -> int:
+@command
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--config", type=json.loads, default={}, help="as Snakemake's --config, as JSON")
     config = {key: value for key, value in parser.parse_args().config.items() if key != "pack"}
-    try:
-        pipeline = open_pipeline(config)
-        found = finished(pipeline.plan, pipeline.folders)
-        path = write_pack(found, pipeline.folders, folder_of(config, pipeline.folders))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    pipeline = open_pipeline(config)
+    found = finished(pipeline.plan, pipeline.folders)
+    path = write_pack(found, pipeline.folders, folder_of(config, pipeline.folders))
     for sentence in found.left:
         print(f"warning: {sentence}", file=sys.stderr)
     partial = sum(len(packed.seeds) < len(pipeline.plan.seeds(arm)) for arm, packed in found.arms.items())
@@ -50,7 +48,6 @@ def main() -> int:
     runs, arms = counted(sum(len(packed.seeds) for packed in found.arms.values()), "run"), counted(len(found.arms), "arm")
     print(f"{path}: {runs} of {arms}{lacking}, {path.stat().st_size / 1e6:.1f} MB")
     print(f"elsewhere: snakemake all --config tier={pipeline.folders.tier} pack={path.name}")
-    return 0
 
 
 def folder_of(config: dict[str, Any], folders: Folders) -> Path:
@@ -75,7 +72,7 @@ class Finished:
     def manifest(self, tier: str) -> Manifest:
         commits = sorted(self.commits - {""})
         arms, members = dict(sorted(self.arms.items())), dict(sorted(self.members.items()))
-        return Manifest(format=FORMAT, tier=tier, normbench=_version(), commits=commits, arms=arms, members=members)
+        return Manifest(format=FORMAT, tier=tier, normbench=package_version(), commits=commits, arms=arms, members=members)
 
 
 def finished(plan: Plan, folders: Folders) -> Finished:
@@ -169,13 +166,6 @@ def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
     info = zipfile.ZipInfo(name, EPOCH)
     info.create_system, info.external_attr, info.compress_type = 3, 0o644 << 16, zipfile.ZIP_DEFLATED
     archive.writestr(info, data)
-
-
-def _version() -> str:
-    try:
-        return version("normbench")
-    except PackageNotFoundError:
-        return ""
 
 
 if __name__ == "__main__":

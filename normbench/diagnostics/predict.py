@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from normbench.core.command import command
-from normbench.core.formatting import joined
+from normbench.core.formatting import joined, listed
 from normbench.diagnostics.untrained import BATCH, MODES, NETWORKS, SEEDS, SMALL, Finding, Mode, find
 from normbench.hooks.methods import method_names, read_method
 from normbench.training.precision import set_arithmetic
@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--methods", nargs="*", default=[])
     args = parser.parse_args()
     console = Console(width=140, soft_wrap=True, highlight=False)
-    names = " ".join(args.methods).replace(",", " ").split() or method_names()
+    names = listed(" ".join(args.methods)) or method_names()
     for name in names:  # a misspelt one is found before the others are measured
         read_method(name)
     set_arithmetic(threads=1)  # more gain nothing on networks this narrow

@@ -47,8 +47,13 @@ def _reason(root: Path, said: str) -> str:
     return "git cannot read the repository" if (root / ".git").exists() else "in no repository"
 
 
-def _released(why: str) -> str:
+def package_version() -> str:
+    """Of the installed package; "" where it is not installed."""
     try:
-        return f"normbench {version('normbench')} ({why})"
+        return version("normbench")
     except PackageNotFoundError:
-        return f"normbench, not installed ({why})"
+        return ""
+
+
+def _released(why: str) -> str:
+    return f"normbench {package_version()} ({why})" if package_version() else f"normbench, not installed ({why})"

@@ -64,9 +64,9 @@ def collect_complete(folders: Folders, plan: Plan, complete: Collection[str], ou
 
     ended: see `find_unfinished`. Records are left alone; an arm with one that was changed counts as unfinished.
     """
-    kept = [arm for arm in plan.arms if arm in complete and not _changed(folders, arm)]
+    kept = {arm: None for arm in complete if not _changed(folders, arm)}
     write_tables(read_records(folders, kept), output, plan)
-    others = find_unfinished(folders, plan, [arm for arm in plan.arms if arm not in set(kept)], ended)
+    others = find_unfinished(folders, plan, [arm for arm in plan.arms if arm not in kept], ended)
     write_unfinished(output, others)
     return len(others)
 

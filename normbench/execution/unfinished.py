@@ -1,7 +1,7 @@
 """Arms without results: what failed, with its reason and its log, and what has not ended yet. Torch-free.
 
-A job leaves failures/<arm>.json where an arm fails, and takes it away when it tries again. unfinished.csv lists the arms of a plan that
-the tables beside it lack; it is empty where all are there.
+A job leaves failures/<arm>.json where an arm fails; the next command that tries again takes it away. unfinished.csv lists the arms of a
+plan that the tables beside it lack; it is empty where all are there.
 """
 
 import csv
@@ -12,7 +12,9 @@ from pathlib import Path
 
 from normbench.core.errors import InputError
 from normbench.core.files import read_json, whole_file, write_json
+from normbench.execution.index import is_trained
 from normbench.planning.folders import Folders
+from normbench.planning.pipeline import arm_content
 from normbench.planning.plan import Plan
 
 NAME = "unfinished.csv"
@@ -74,7 +76,8 @@ def _row(folders: Folders, plan: Plan, arm: str, log: str, ended: bool) -> Unfin
         if ended and log:
             status, because = FAILED, "its job ended without saying why: killed, out of memory, or out of time"
     called = plan.called(arm)
-    trained = sum(folders.record(run).is_file() for run in plan.runs_of(arm))
+    content = arm_content(plan, arm)
+    trained = sum(is_trained(folders, content, seed) for seed in content["seeds"])
     about = (arm, called["paper_arms"], spec.task, spec.dataset, called["model_name"], spec.method)
     return Unfinished(*about, len(plan.seeds(arm)), trained, status, because, log)
 
@@ -91,12 +94,11 @@ def _logs(folders: Folders, arms: set[str]) -> dict[str, str]:
     return found
 
 
-def write_unfinished(root: Path, rows: list[Unfinished]) -> Path:
+def write_unfinished(root: Path, rows: list[Unfinished]) -> None:
     with whole_file(root / NAME, "w") as file:
         writer = csv.DictWriter(file, [field.name for field in fields(Unfinished)], lineterminator="\n")
         writer.writeheader()
         writer.writerows(map(asdict, rows))
-    return root / NAME
 
 
 def read_unfinished(root: Path) -> dict[str, Unfinished]:

@@ -16,6 +16,7 @@ from normbench.config.tasks import load_adapter, recipe_fields
 from normbench.core.command import command
 from normbench.core.errors import InputError, warn
 from normbench.core.files import write_json
+from normbench.core.formatting import listed
 from normbench.hooks.methods import load_method
 from normbench.planning.plan import Plan
 
@@ -36,7 +37,7 @@ def main() -> int | None:
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--methods", nargs="*", default=[], help="those that were asked for by name")
     args = parser.parse_args()
-    plan, asked = Plan.read(args.root), set(" ".join(args.methods).replace(",", " ").split())
+    plan, asked = Plan.read(args.root), set(listed(" ".join(args.methods)))
     found = look_at(plan)
     mistakes = found.mistakes + [fault for method, fault in found.faults.items() if method in asked]
     for mistake in mistakes:

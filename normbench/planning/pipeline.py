@@ -19,6 +19,7 @@ from normbench.config.search_paths import use_config
 from normbench.config.spec import digest, run_id
 from normbench.core.errors import unknown
 from normbench.core.files import read_json, write_if_changed
+from normbench.core.formatting import listed
 from normbench.planning.budget import within_budget
 from normbench.planning.cluster import Allocation, allocation
 from normbench.planning.folders import SHORT, Folders
@@ -134,7 +135,7 @@ def open_pipeline(config: Mapping[str, Any], main: bool = True, processes: int |
     tier = settings.get("tier", "quick")
     if tier not in TIERS:
         raise unknown("--config tier", "tier", tier, TIERS)
-    plan = make_plan(tier, Selection(*(_words(settings.get(key, "")) for key in NAMES)))
+    plan = make_plan(tier, Selection(*(tuple(listed(settings.get(key, ""))) for key in NAMES)))
     build = Path(settings.get("build", "build"))
     folders = Folders(build, tier)
     refuse_newer(folders.root)
@@ -204,11 +205,6 @@ def other_tiers(root: Path) -> list[Path]:
     build = root.parent if root.name in TIERS else root.parent.parent
     beside = [build / tier for tier in TIERS if tier not in (root.name, root.parent.name, TIERS[0])]
     return [folder for folder in beside if all((folder / name).is_file() for name in ("plan.json", "runs.parquet", "claims.csv"))]
-
-
-def _words(names: str) -> tuple[str, ...]:
-    """`--config papers=skipinit,rescalenet`"""
-    return tuple(names.replace(",", " ").split())
 
 
 def _files(names: str) -> list[Path]:
